@@ -1,0 +1,60 @@
+# Everything here sets up what it needs: python3 with venv, and make, are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONSAFEPATH := 1
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
+
+LOCK := uv pip compile pyproject.toml --extra homeserver --group build --universal --generate-hashes \
+    --python-version 3.11 --no-header --no-build --quiet
+
+.PHONY: help demo test check up bench format lock test-compose clean
+
+help: ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what Conclave needs into $(VENV) (once) ..."
+	@$(PIP) -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
+	@echo "Installing what its tests need into $(VENV) (once) ..."
+	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/.runtime ## the whole story on an empty state directory; HUB=URL tells it against a running hub
+	@$(BIN)/python -m bridge.demo $(if $(HUB),--hub $(HUB))
+
+up: $(VENV)/.runtime ## a hub to play with, in .conclave
+	@$(BIN)/conclave up
+
+test: $(VENV)/.dev ## every test, in parallel
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(VENV)/.dev ## format, lint, types, layers, dead code, dependencies
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/vulture
+	@$(BIN)/deptry .
+
+format: $(VENV)/.dev ## rewrite the code in the house format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev ## the measurements of benchmarks/README.md
+	@$(BIN)/python -m benchmarks
+
+test-compose: $(VENV)/.dev ## build and run docker-compose.yml for real, and tell the story against it
+	@$(BIN)/python -m pytest tests/compose -p no:xdist --run-compose
+
+lock: ## rewrite the lock files from pyproject.toml (needs uv)
+	$(LOCK) --group dev -o requirements-dev.lock
+	$(LOCK) -c requirements-dev.lock -o requirements.lock
+
+clean: ## remove what was built; a hub's .conclave stays
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

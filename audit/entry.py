@@ -1,0 +1,190 @@
+"""Ledger entries: what is put in, what is committed to, and the salted disclosures of personal data. Pure.
+
+An entry is canonical JSON (``audit.canonical``) with these members, absent ones left out::
+
+    v           1
+    kind        one of ``audit.kinds.KINDS``
+    at          milliseconds since the epoch, UTC; never less than in the entry before
+    source      who handed it in: ``homeserver``, ``guard``, ``api``, ``hub``
+    source_seq  1, 2, 3 … for each source, without a gap
+    actor       {"person": id} | {"user": Matrix user id} | {"system": name}
+    actor_seq   1, 2, 3 … for each actor
+    room        Matrix room id
+    room_seq    1, 2, 3 … for each room
+    engagement  id of the engagement
+    companies   sorted ids of the companies that the entry concerns
+    data        what the kind says
+    sd          digests of disclosures: personal data that can be erased without touching the log
+    commit      place of the commitment to sealed content: {"hmac": …, "blob": …}
+
+A disclosure is base64url(JSON [salt, name, value]); its digest base64url(SHA-256(ASCII of the disclosure)), as in
+RFC 9901, section 4.2.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from audit.canonical import canonical_json, parse_canonical
+from audit.kinds import KINDS
+from audit.tiles import MAX_ENTRY_SIZE
+
+VERSION = 1
+SALT_SIZE = 16
+
+_REQUIRED = {"v", "kind", "at", "source", "source_seq", "actor", "actor_seq", "data"}
+_OPTIONAL = {"room", "room_seq", "engagement", "companies", "sd", "commit"}
+
+
+class EntryError(Exception):
+    """The bytes are not an entry of this log's form."""
+
+
+Actor = Mapping[str, str]
+
+
+def person_actor(person: str) -> Actor:
+    """A person of the hub, by id."""
+    return {"person": person}
+
+
+def user_actor(user_id: str) -> Actor:
+    """A Matrix user whom the hub does not know as a person."""
+    return {"user": user_id}
+
+
+def system_actor(name: str) -> Actor:
+    """A part of the hub acting on its own."""
+    return {"system": name}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An entry before the log gave it its place: everything but the sequence numbers.
+
+    ``disclose`` holds personal data by name; only salted digests of it get into the log.
+    """
+
+    kind: str
+    actor: Actor
+    data: Mapping[str, Any] = field(default_factory=dict)
+    room: str | None = None
+    engagement: str | None = None
+    companies: Sequence[str] = ()
+    disclose: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        kind = KINDS.get(self.kind)
+        if kind is None:
+            raise EntryError(f"{self.kind!r} is not a kind of entry")
+        if extra := set(self.data) - kind.data:
+            raise EntryError(f"{self.kind} has no member {', '.join(sorted(extra))} in its data")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disclosure:
+    """One piece of personal data beside the log, bound to its entry by a salted digest."""
+
+    salt: bytes
+    name: str
+    value: str
+
+    def encode(self) -> str:
+        """base64url of the JSON array [salt, name, value] (RFC 9901, section 4.2.1)."""
+        return _base64url(canonical_json([_base64url(self.salt), self.name, self.value]))
+
+    def digest(self) -> str:
+        """base64url of SHA-256 over the encoded disclosure (RFC 9901, section 4.2.3)."""
+        return _base64url(sha256(self.encode().encode()).digest())
+
+    @classmethod
+    def decode(cls, text: str) -> "Disclosure":
+        """The disclosure written as ``text``.
+
+        Raises:
+            EntryError: It has another form.
+        """
+        try:
+            padded = text + "=" * (-len(text) % 4)
+            salt, name, value = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+            found = cls(salt=base64.b64decode(salt + "=" * (-len(salt) % 4), altchars=b"-_"), name=name, value=value)
+            if not isinstance(name, str) or not isinstance(value, str) or found.encode() != text:
+                raise EntryError("the disclosure is not in its one form")
+        except (ValueError, TypeError, AttributeError, binascii.Error):
+            raise EntryError("the disclosure is not base64url of [salt, name, value]") from None
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What the log adds to a draft: time and sequence numbers."""
+
+    at: int
+    source: str
+    source_seq: int
+    actor_seq: int
+    room_seq: int | None
+
+
+def draft_body(draft: Draft, digests: Sequence[str]) -> dict[str, Any]:
+    """The members of an entry that the draft gives; ``digests`` are those of its disclosures."""
+    body: dict[str, Any] = {"v": VERSION, "kind": draft.kind, "actor": dict(draft.actor), "data": dict(draft.data)}
+    if draft.room is not None:
+        body["room"] = draft.room
+    if draft.engagement is not None:
+        body["engagement"] = draft.engagement
+    if draft.companies:
+        body["companies"] = sorted(set(draft.companies))
+    if digests:
+        body["sd"] = sorted(digests)
+    return body
+
+
+def seal_entry(body: Mapping[str, Any], place: Place) -> bytes:
+    """The bytes that the log commits to.
+
+    Raises:
+        EntryError: They are more than an entry may have.
+    """
+    entry = {**body, "at": place.at, "source": place.source, "source_seq": place.source_seq}
+    entry["actor_seq"] = place.actor_seq
+    if place.room_seq is not None:
+        entry["room_seq"] = place.room_seq
+    data = canonical_json(entry)
+    if len(data) > MAX_ENTRY_SIZE:
+        raise EntryError(f"an entry has at most {MAX_ENTRY_SIZE} bytes, not {len(data)}")
+    return data
+
+
+def parse_entry(data: bytes) -> dict[str, Any]:
+    """The entry in ``data``.
+
+    Raises:
+        CanonicalError: It is not canonical JSON.
+        EntryError: It is not an entry of version 1 of a known kind.
+    """
+    entry = parse_canonical(data)
+    if entry.get("v") != VERSION:
+        raise EntryError(f"version {entry.get('v')!r}, expected {VERSION}")
+    if entry.get("kind") not in KINDS:
+        raise EntryError(f"unknown kind {entry.get('kind')!r}")
+    missing, extra = _REQUIRED - entry.keys(), entry.keys() - _REQUIRED - _OPTIONAL
+    if missing or extra:
+        raise EntryError(f"members missing: {sorted(missing)}, not known: {sorted(extra)}")
+    if ("room" in entry) != ("room_seq" in entry):
+        raise EntryError("room and room_seq belong together")
+    return entry
+
+
+def actor_key(actor: Actor) -> str:
+    """One string for an actor, such as ``person:prs_…``."""
+    ((kind, name),) = actor.items()
+    return f"{kind}:{name}"
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")

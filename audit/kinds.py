@@ -1,0 +1,66 @@
+"""The kinds of ledger entry: one table, from which the documentation is generated. Pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What one kind of entry records, and which members its ``data`` may have."""
+
+    name: str
+    records: str
+    data: frozenset[str] = frozenset()
+
+
+_EVENT = ("event_id", "type", "ts")
+
+
+def _kind(name: str, records: str, *data: str) -> Kind:
+    return Kind(name=name, records=records, data=frozenset(data))
+
+
+_TABLE = (
+    _kind("log.opened", "the log's first entry: its own keys", "origin", "log_key", "export_key", "software"),
+    _kind("hub.started", "the service began to run", "software", "host"),
+    _kind("hub.stopped", "the service stopped in order"),
+    _kind("clock.corrected", "the clock was behind the newest entry; times were held back", "behind_ms"),
+    _kind("company.added", "a company entered the hub", "company", "kind", "seats", "until", "external_id"),
+    _kind("company.suspended", "a company's people were shut out", "company", "reason"),
+    _kind("company.resumed", "a suspension was lifted", "company"),
+    _kind("person.invited", "an enrolment link was made", "person", "company", "role", "expires_at"),
+    _kind("person.enrolled", "a person took up the invitation and got an account", "person", "company", "role"),
+    _kind("person.suspended", "a person was shut out", "person", "company", "reason"),
+    _kind("person.resumed", "a suspension was lifted", "person", "company"),
+    _kind("team.joined", "a person was put into a team of the host company", "person", "team"),
+    _kind("team.left", "a person was taken out of a team", "person", "team"),
+    _kind("role.granted", "a person of the host company may do more", "person", "role"),
+    _kind("role.revoked", "a role was taken back", "person", "role"),
+    _kind("credential.issued", "a person's device got a credential", "person", "credential", "expires_at"),
+    _kind("credential.revoked", "a credential was made useless", "person", "credential"),
+    _kind("partnership.opened", "an engagement of host and partner began", "template", "team", "rooms"),
+    _kind("partnership.closed", "an engagement ended: people out, rooms frozen", "reason"),
+    _kind("room.created", "a Space or room came to be", *_EVENT, "room_key", "room_type", "room_version"),
+    _kind("member.invited", "a person was invited to a room", *_EVENT, "subject", "before"),
+    _kind("member.joined", "a person became a member of a room", *_EVENT, "subject", "before"),
+    _kind("member.updated", "a member's profile in a room changed", *_EVENT, "subject", "before"),
+    _kind("member.left", "a person left a room, or declined an invitation", *_EVENT, "subject", "before"),
+    _kind("member.removed", "a person was removed from a room by another", *_EVENT, "subject", "before"),
+    _kind("member.banned", "a person was banned from a room", *_EVENT, "subject", "before"),
+    _kind("member.knocked", "a person asked to be let in", *_EVENT, "subject", "before"),
+    _kind(
+        "message.sent", "an encrypted message was sent; its content is not here", *_EVENT, "session_id", "device_id",
+        "size", "relation", "relates_to",
+    ),
+    _kind("message.redacted", "an event's content was taken back", *_EVENT, "redacts"),
+    _kind("reaction.sent", "a reaction was set", *_EVENT, "relates_to"),
+    _kind("state.changed", "a room's state changed", *_EVENT, "state_key", "content_sha256"),
+    _kind("event.sent", "an event of another type was sent", *_EVENT, "content_sha256"),
+    _kind("event.malformed", "the homeserver delivered something that is no event", "sha256"),
+    _kind("guard.refused", "the homeserver refused an act", "code", "act", "count", "minute"),
+    _kind("guard.crashed", "a rule of the guard failed; the act was refused", "act", "count", "minute"),
+    _kind("feed.recovered", "events that the homeserver had not delivered were fetched", "events", "unavailable"),
+    _kind("device.found", "a device appeared on an account that must have none", "device"),
+    _kind("audit.exported", "the trail was exported", "export", "scope"),
+)  # fmt: skip
+
+KINDS = {kind.name: kind for kind in _TABLE}

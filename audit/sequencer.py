@@ -1,0 +1,153 @@
+"""The sequencer: moves inbox rows into the log, and gets every new head signed.
+
+One transaction takes the rows out and writes entries, tiles and head; the signature follows the commit. So the signer
+never signs what a crash could take back, and every head it signs extends the one before (docs/adr/0003).
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from audit.entry import Draft, Place, actor_key, seal_entry, system_actor
+from audit.inbox import Inbox
+from audit.note import Checkpoint
+from audit.signer import CheckpointSigner, Head
+from audit.store import EntryRow, InboxRow, LedgerHead, LedgerStore
+from audit.tiles import Edge, TileHashes, read_edge
+from audit.tree import consistency_proof, leaf_hash
+from config.clock import SECOND, Millis
+from config.db import Database
+
+log = structlog.get_logger()
+
+BATCH = 1_000
+CLOCK_TOLERANCE = SECOND
+
+T = TypeVar("T")
+Tiles = Callable[[int, int], Sequence[bytes]]
+
+
+class Sequencer:
+    """The one writer of the log; ``step`` does one batch."""
+
+    def __init__(
+        self, db: Database, signer: CheckpointSigner, origin: str, notices: Inbox, *, batch: int = BATCH
+    ) -> None:
+        self._db = db
+        self._signer = signer
+        self._origin = origin
+        self._notices = notices
+        self._batch = batch
+        self._edge = Edge()
+        self._holding_back = False
+
+    async def step(self) -> int:
+        """Give up to ``batch`` waiting entries their place and publish a signed checkpoint over them.
+
+        Returns how many entries were written; 0 when the inbox is empty.
+
+        Raises:
+            DatabaseUnavailableError: Nothing was written.
+            SignerRefusedError: The database does not extend what was signed; entries wait, unsigned.
+        """
+        written = 0
+        if await self._waiting():
+            written = await self._append()
+        await self._sign()
+        return written
+
+    async def _waiting(self) -> bool:
+        async with self._db.read() as connection:
+            return (await LedgerStore(connection).backlog())[0] > 0
+
+    async def _append(self) -> int:
+        async with self._db.begin() as tx:
+            store = LedgerStore(tx)
+            head = await store.head()
+            rows = await store.take_inbox(self._batch)
+            if not rows:
+                return 0
+            edge = await self._edge_at(head, store)
+            entries = await _place(rows, head, store)
+            edge, tiles = edge.append([leaf_hash(entry.body) for entry in entries])
+            await store.append(entries)
+            await store.save_tiles(tiles)
+            after = Head(edge.frontier.size, edge.frontier.root())
+            await store.move_head(head, after, entries[-1].at)
+            await self._note_clock(tx, entries[-1].at - rows[-1].at)
+        self._edge = edge
+        return len(rows)
+
+    async def _note_clock(self, tx: AsyncConnection, behind: Millis) -> None:
+        """Say in the log, once an episode, that the clock went back and times are held at the newest entry's."""
+        if behind > CLOCK_TOLERANCE and not self._holding_back:
+            log.warning("clock_behind_ledger", behind_ms=behind)
+            draft = Draft(kind="clock.corrected", actor=system_actor("sequencer"), data={"behind_ms": behind})
+            await self._notices.put(tx, draft)
+        self._holding_back = behind > CLOCK_TOLERANCE
+
+    async def _edge_at(self, head: LedgerHead, store: LedgerStore) -> Edge:
+        """The edge of the stored tree: the one in memory where it fits, else read from the tiles."""
+        known = self._edge
+        if known.frontier.size == head.size and known.frontier.root() == head.root:
+            return known
+        return await with_tiles(store, lambda tile: read_edge(head.size, tile))
+
+    async def _sign(self) -> None:
+        async with self._db.read() as connection:
+            store = LedgerStore(connection)
+            head = await store.head()
+            if head.size == 0 or head.signed_size == head.size:
+                return
+            first = (await self._signer.head()).size
+            proof = await with_tiles(
+                store, lambda tile: consistency_proof(min(first, head.size), head.size, TileHashes(tile))
+            )
+        note = await self._signer.sign(Checkpoint(origin=self._origin, size=head.size, root=head.root), proof)
+        async with self._db.begin() as tx:
+            await LedgerStore(tx).set_checkpoint(head.size, note)
+
+
+async def with_tiles(store: LedgerStore, compute: Callable[[Tiles], T]) -> T:
+    """The result of the pure ``compute``, with the stored tiles that it turns out to ask for."""
+    loaded: dict[tuple[int, int], list[bytes]] = {}
+    while True:
+        try:
+            return compute(lambda level, tile: loaded[level, tile])
+        except KeyError as missing:
+            level, tile = missing.args[0]
+            loaded[level, tile] = await store.tile(level, tile)
+
+
+async def _place(rows: Sequence[InboxRow], head: LedgerHead, store: LedgerStore) -> list[EntryRow]:
+    """The entries for ``rows``, in order, with their numbers; counters and disclosures are brought up to date."""
+    bodies: list[dict[str, Any]] = [json.loads(row.body) for row in rows]
+    counters = await store.counters({key for body in bodies for key in _counter_keys(body)})
+    entries, digests, at = [], {}, head.last_at
+    for position, (row, body) in enumerate(zip(rows, bodies, strict=True), start=head.size):
+        at = max(at, row.at)
+        for key in _counter_keys(body):
+            counters[key] += 1
+        place = Place(
+            at=at,
+            source=row.source,
+            source_seq=row.source_seq,
+            actor_seq=counters["actor", actor_key(body["actor"])],
+            room_seq=counters["room", body["room"]] if "room" in body else None,
+        )
+        data = seal_entry(body, place)
+        entries.append(EntryRow(position=position, kind=body["kind"], at=at, room=body.get("room"), body=data))
+        digests.update(dict.fromkeys(body.get("sd", ()), position))
+    await store.save_counters(counters)
+    await store.place_disclosures(digests)
+    return entries
+
+
+def _counter_keys(body: dict[str, Any]) -> list[tuple[str, str]]:
+    keys = [("actor", actor_key(body["actor"]))]
+    if "room" in body:
+        keys.append(("room", body["room"]))
+    return keys

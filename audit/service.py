@@ -1,0 +1,173 @@
+"""Reading and exporting the ledger."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from audit.bundle import ExportOrder, write_bundle
+from audit.entry import Draft, person_actor
+from audit.inbox import Inbox
+from audit.keys import SigningKey
+from audit.note import Checkpoint, VerifierKey
+from audit.sequencer import with_tiles
+from audit.store import EntryRow, LedgerHead, LedgerStore
+from audit.tiles import TileHashes
+from audit.tree import inclusion_proof, leaf_hash
+from config.clock import Clock
+from config.db import Database
+from config.errors import NotFoundError, UnavailableError
+
+PATIENCE_S = 15
+LOOK_S = 0.02
+
+
+class LedgerBehindError(UnavailableError):
+    """The log does not take entries at the moment; what was asked for will still be in it."""
+
+    code = "ledger_behind"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """An entry with its inclusion proof in the newest signed checkpoint."""
+
+    row: EntryRow
+    leaf: bytes
+    size: int
+    root: bytes
+    proof: list[bytes]
+    checkpoint: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerStatus:
+    """How the log is doing."""
+
+    head: LedgerHead
+    backlog: int
+    oldest_at: int | None
+
+
+class AuditService:
+    """What compliance officers and auditors do with the log."""
+
+    def __init__(
+        self,
+        db: Database,
+        inbox: Inbox,
+        clock: Clock,
+        *,
+        log_key: VerifierKey,
+        export_key: SigningKey,
+        software: str,
+        new_export: Callable[[], str],
+    ) -> None:
+        self._db = db
+        self._inbox = inbox
+        self._clock = clock
+        self._log_key = log_key
+        self._export_key = export_key
+        self._software = software
+        self._new_export = new_export
+
+    @property
+    def log_key(self) -> VerifierKey:
+        """The log's public key."""
+        return self._log_key
+
+    async def status(self) -> LedgerStatus:
+        """Size, head, and what waits."""
+        async with self._db.read() as connection:
+            store = LedgerStore(connection)
+            backlog, oldest = await store.backlog()
+            return LedgerStatus(head=await store.head(), backlog=backlog, oldest_at=oldest)
+
+    async def page(self, *, start: int, limit: int, kind: str | None, room: str | None) -> list[EntryRow]:
+        """Up to ``limit`` entries from position ``start`` on, oldest first, of one kind or room where asked."""
+        async with self._db.read() as connection:
+            return await LedgerStore(connection).page(start=start, limit=limit, kind=kind, room=room)
+
+    async def prove(self, position: int) -> Proven:
+        """The entry at ``position`` with its proof.
+
+        Raises:
+            NotFoundError: There is none, or it is not under a signed checkpoint yet.
+        """
+        async with self._db.read() as connection:
+            store = LedgerStore(connection)
+            row, head = await store.entry(position), await store.head()
+            size, note = head.signed_size, head.checkpoint
+            if row is None or note is None or position >= size:
+                raise NotFoundError(f"no entry {position}; the log has {size}", hint="conclave audit tail")
+            proof = await with_tiles(store, lambda tile: inclusion_proof(position, size, TileHashes(tile)))
+        return Proven(row=row, leaf=leaf_hash(row.body), size=size, root=_root_of(note), proof=proof, checkpoint=note)
+
+    async def order_export(self, *, actor: str) -> tuple[str, int]:
+        """Record that ``actor`` exports the whole log; returns the export's name and the entry that says so.
+
+        Raises:
+            LedgerBehindError: The entry was not in the log within 15 seconds.
+        """
+        export = self._new_export()
+        async with self._db.begin() as tx:
+            before = (await LedgerStore(tx).head()).size
+            data = {"export": export, "scope": "all"}
+            await self._inbox.put(tx, Draft(kind="audit.exported", actor=person_actor(actor), data=data))
+        return export, await self._await_entry(export, before)
+
+    async def _await_entry(self, export: str, start: int) -> int:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    async with self._db.read() as connection:
+                        store = LedgerStore(connection)
+                        signed = (await store.head()).signed_size
+                        rows = await store.page(start=start, limit=100, kind="audit.exported", room=None)
+                    for row in rows:
+                        if row.position < signed and _data(row)["export"] == export:
+                            return row.position
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError:
+            raise LedgerBehindError(
+                f"the ledger took no entries for {PATIENCE_S} s; the export was not made",
+                hint="conclave doctor tells why",
+            ) from None
+
+    async def export(self, position: int, *, actor: str) -> AsyncIterator[tuple[str, bytes]]:
+        """The files of the export that the entry at ``position`` records, as of the newest signed checkpoint.
+
+        Raises:
+            NotFoundError: That entry is not an export by ``actor``.
+        """
+        async with self._db.read() as connection:
+            store = LedgerStore(connection)
+            row, head = await store.entry(position), await store.head()
+        is_export = row is not None and row.kind == "audit.exported"
+        if row is None or not is_export or json.loads(row.body)["actor"] != person_actor(actor):
+            raise NotFoundError(f"entry {position} is no export of yours", hint="conclave audit export --out DIR")
+        if head.checkpoint is None or position >= head.signed_size:
+            raise NotFoundError(f"entry {position} is not signed yet", hint="try again in a moment")
+        order = ExportOrder(
+            export=str(_data(row)["export"]),
+            position=position,
+            person=actor,
+            at=self._clock(),
+            software=self._software,
+            origin=self._log_key.name,
+            size=head.signed_size,
+            root=_root_of(head.checkpoint),
+            checkpoint=head.checkpoint,
+        )
+        return write_bundle(self._db, order, self._log_key, self._export_key)
+
+
+def _data(row: EntryRow) -> dict[str, Any]:
+    return dict(json.loads(row.body)["data"])
+
+
+def _root_of(note: bytes) -> bytes:
+    """The root in a checkpoint of our own."""
+    text = note.decode().rpartition("\n\n")[0] + "\n"
+    return Checkpoint.parse(text).root

@@ -1,0 +1,118 @@
+"""The signer: signs a checkpoint only when it extends what it signed before.
+
+It keeps its own last (size, root) in a file beside its key, off the database, so that whoever rewrites the database
+cannot get the rewritten log signed.
+"""
+
+import asyncio
+import base64
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from audit.keys import SigningKey
+from audit.note import Checkpoint, sign_note
+from audit.tree import EMPTY_ROOT, ProofError, verify_consistency
+from config.errors import ConclaveError
+
+
+class SignerRefusedError(ConclaveError):
+    """The checkpoint does not extend what was signed before: the log was rolled back, forked or tampered with."""
+
+    code = "signer_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A tree head: size and root."""
+
+    size: int
+    root: bytes
+
+
+class CheckpointSigner(Protocol):
+    """Holds the log's key and its own memory of what it signed."""
+
+    async def head(self) -> Head:
+        """What was signed last."""
+        ...
+
+    async def sign(self, checkpoint: Checkpoint, proof: Sequence[bytes]) -> bytes:
+        """``checkpoint`` as a signed note; ``proof`` shows its consistency with :meth:`head`.
+
+        Raises:
+            SignerRefusedError: It does not extend the last head.
+        """
+        ...
+
+
+class LocalSigner:
+    """A signer in this process: the key and the state are two files of one directory."""
+
+    def __init__(self, key: SigningKey, state: Path) -> None:
+        self._key = key
+        self._state = state
+        self._head = _read_state(state)
+
+    @staticmethod
+    def initialise(state: Path) -> None:
+        """Start the memory of a new key: nothing signed yet.
+
+        Raises:
+            SignerRefusedError: There is a memory already.
+        """
+        if state.exists():
+            raise SignerRefusedError(f"{state} exists already: this key has signed before")
+        _write_state(state, Head(0, EMPTY_ROOT))
+
+    async def head(self) -> Head:
+        """What was signed last."""
+        return self._head
+
+    async def sign(self, checkpoint: Checkpoint, proof: Sequence[bytes]) -> bytes:
+        """See :class:`CheckpointSigner`; the new head is on disk before the signature is given out."""
+        if checkpoint.origin != self._key.name:
+            raise SignerRefusedError(f"this key signs for {self._key.name}, not for {checkpoint.origin}")
+        try:
+            verify_consistency(self._head.size, checkpoint.size, proof, self._head.root, checkpoint.root)
+        except ProofError as error:
+            raise SignerRefusedError(
+                f"the log's head of size {checkpoint.size} does not extend the signed head of size"
+                f" {self._head.size}: {error}",
+                hint="the database was put back or changed; see docs/operators.md, 'The signer refuses'",
+            ) from None
+        head = Head(checkpoint.size, checkpoint.root)
+        if head != self._head:
+            await asyncio.to_thread(_write_state, self._state, head)
+            self._head = head
+        return sign_note(checkpoint.text(), self._key.public, self._key)
+
+
+def _read_state(path: Path) -> Head:
+    try:
+        state = json.loads(path.read_bytes())
+        return Head(int(state["size"]), base64.b64decode(state["root"], validate=True))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SignerRefusedError(
+            f"the signer's memory {path} is missing or unreadable, so nothing more is signed",
+            hint="put the file back from a backup of the state directory",
+        ) from None
+
+
+def _write_state(path: Path, head: Head) -> None:
+    text = json.dumps({"size": head.size, "root": base64.b64encode(head.root).decode()})
+    fresh = path.with_suffix(".new")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

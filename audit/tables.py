@@ -1,0 +1,71 @@
+"""Tables of the ledger."""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text
+
+from config.db import metadata
+
+_Serial = BigInteger().with_variant(Integer, "sqlite")
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("source_seq", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+inbox_source = Table(
+    "inbox_source",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+)
+
+ledger_entry = Table(
+    "ledger_entry",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("room", Text),
+    Column("body", LargeBinary, nullable=False),
+)
+Index("ix_ledger_entry_room", ledger_entry.c.room, ledger_entry.c.position)
+Index("ix_ledger_entry_kind", ledger_entry.c.kind, ledger_entry.c.position)
+
+ledger_tile = Table(
+    "ledger_tile",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("tile", BigInteger, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),
+)
+
+ledger_head = Table(
+    "ledger_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("signed_size", BigInteger, nullable=False),
+    Column("checkpoint", LargeBinary),
+)
+
+ledger_counter = Table(
+    "ledger_counter",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+ledger_disclosure = Table(
+    "ledger_disclosure",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("disclosure", Text, nullable=False),
+    Column("position", BigInteger),
+)

@@ -1,0 +1,1 @@
+"""The edges and the only composition root: Matrix, HTTP, CLI, the Synapse module, the embedded homeserver."""

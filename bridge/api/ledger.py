@@ -1,0 +1,100 @@
+"""Reading and exporting the ledger."""
+
+import base64
+import io
+import tarfile
+
+from aiohttp import web
+
+from audit.store import EntryRow
+from bridge.api.call import Call
+from bridge.api.models import EntryProof, EntryQuery, EntryView, ExportView, LedgerView, NoBody, NoQuery, Page
+from bridge.api.views import entry_fields, entry_view, people_in
+from bridge.services import Services
+from config.errors import InvalidInputError
+from partner_onboarding.store import PersonStore
+
+BLOCK = 512
+
+
+async def show_ledger(call: Call[NoQuery, NoBody]) -> LedgerView:
+    """Where the ledger stands, and its public key."""
+    status = await call.services.audit.status()
+    head, key = status.head, call.services.audit.log_key
+    return LedgerView(
+        origin=key.name,
+        vkey=str(key),
+        size=head.size,
+        signed_size=head.signed_size,
+        waiting=status.backlog,
+        checkpoint=None if head.checkpoint is None else head.checkpoint.decode(),
+    )
+
+
+async def list_entries(call: Call[EntryQuery, NoBody]) -> Page[EntryView]:
+    """Entries from a position on, the oldest first; ``next`` is the position after the last one."""
+    query = call.query
+    rows = await call.services.audit.page(start=query.start, limit=query.limit, kind=query.kind, room=query.room)
+    names = await _names(call.services, rows)
+    following = str(rows[-1].position + 1) if len(rows) == query.limit else None
+    return Page(items=[entry_view(row, names) for row in rows], next=following)
+
+
+async def show_entry(call: Call[NoQuery, NoBody]) -> EntryProof:
+    """One entry with the proof that it is in the log."""
+    proven = await call.services.audit.prove(_position(call.path["position"]))
+    names = await _names(call.services, [proven.row])
+    return EntryProof(
+        **entry_fields(proven.row, names),
+        bytes=_base64(proven.row.body),
+        leaf=_base64(proven.leaf),
+        size=proven.size,
+        root=_base64(proven.root),
+        proof=[_base64(node) for node in proven.proof],
+        checkpoint=proven.checkpoint.decode(),
+    )
+
+
+async def order_export(call: Call[NoQuery, NoBody]) -> ExportView:
+    """Record an export of the whole log; the answer names the entry that says so."""
+    export, entry = await call.services.audit.order_export(actor=call.actor)
+    return ExportView(export=export, entry=entry)
+
+
+async def export_bundle(call: Call[NoQuery, NoBody], request: web.Request) -> web.StreamResponse:
+    """The files of an export as a tar archive, of whatever size."""
+    files = await call.services.audit.export(_position(call.path["position"]), actor=call.actor)
+    response = web.StreamResponse(headers={"Content-Type": "application/x-tar", "Cache-Control": "no-store"})
+    await response.prepare(request)
+    async for path, content in files:
+        await response.write(tar_member(path, content))
+    await response.write(b"\0" * 2 * BLOCK)
+    await response.write_eof()
+    return response
+
+
+def tar_member(path: str, content: bytes) -> bytes:
+    """One file of a POSIX tar archive: header, content, padding."""
+    member = tarfile.TarInfo(path)
+    member.size, member.mode = len(content), 0o644
+    out = io.BytesIO()
+    out.write(member.tobuf(format=tarfile.PAX_FORMAT))
+    out.write(content)
+    out.write(b"\0" * (-len(content) % BLOCK))
+    return out.getvalue()
+
+
+async def _names(services: Services, rows: list[EntryRow]) -> dict[str, str]:
+    people = {person for row in rows for person in people_in(entry_fields(row, {})["entry"])}
+    async with services.db.read() as connection:
+        return await PersonStore(connection).names(people)
+
+
+def _position(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise InvalidInputError(f"entry {text!r} is not a number from 0 on", field="position")
+    return int(text)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -1,0 +1,158 @@
+"""Every call of the API, version 1, in one table: method, path, what it needs, what goes in, what comes out.
+
+Routing, authorisation, input checks and the OpenAPI document all follow from this table.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from bridge.api import access, ledger, partners
+from bridge.api import models as m
+from bridge.api.authorisation import Permission
+from bridge.api.call import Call
+
+Handler = Callable[[Call[Any, Any]], Awaitable[BaseModel]]
+StreamHandler = Callable[[Call[Any, Any], web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One call. Its description in the OpenAPI document is its handler's docstring.
+
+    ``secrets`` are members of the answer that are shown once: a repeated call with the same ``Idempotency-Key`` gets
+    null in their place. ``media_type`` is set when the answer is a stream instead of JSON.
+    """
+
+    method: str
+    path: str
+    needs: Permission
+    handler: Handler | StreamHandler
+    answer: Any = None
+    query: type[BaseModel] = m.NoQuery
+    body: type[BaseModel] = m.NoBody
+    status: int = 200
+    secrets: tuple[str, ...] = ()
+    media_type: str = "application/json"
+
+    @property
+    def id(self) -> str:
+        """The operation's name, such as ``add-company``."""
+        return self.handler.__name__.replace("_", "-")
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes anything, and so takes an ``Idempotency-Key``."""
+        return self.method != "GET"
+
+
+def _read(path: str, needs: Permission, handler: Handler, answer: Any, query: type[BaseModel] = m.NoQuery) -> Operation:
+    return Operation(method="GET", path=path, needs=needs, handler=handler, answer=answer, query=query)
+
+
+def _write(
+    path: str,
+    needs: Permission,
+    handler: Handler,
+    answer: Any,
+    body: type[BaseModel] = m.NoBody,
+    *,
+    status: int = 200,
+    secrets: tuple[str, ...] = (),
+) -> Operation:
+    return Operation(
+        method="POST",
+        path=path,
+        needs=needs,
+        handler=handler,
+        answer=answer,
+        body=body,
+        status=status,
+        secrets=secrets,
+    )
+
+
+P = Permission
+
+OPERATIONS: tuple[Operation, ...] = (
+    # the hub itself
+    _read("/v1/whoami", P.SIGNED_IN, access.whoami, m.WhoAmI),
+    _read("/v1/status", P.SIGNED_IN, access.show_status, m.StatusView),
+    # companies
+    _write("/v1/companies", P.CHANGE_PARTNERS, partners.add_company, m.CompanyView, m.CompanyAdd, status=201),
+    _read("/v1/companies", P.READ_PARTNERS, partners.list_companies, m.Page[m.CompanyView], m.PageQuery),
+    _read("/v1/companies/{company}", P.READ_PARTNERS, partners.show_company, m.CompanyView),
+    _write("/v1/companies/{company}/suspend", P.CHANGE_PARTNERS, partners.suspend_company, m.CompanyChanged, m.Reason),
+    _write("/v1/companies/{company}/resume", P.CHANGE_PARTNERS, partners.resume_company, m.CompanyChanged),
+    # people
+    _write(
+        "/v1/people",
+        P.CHANGE_PARTNERS,
+        partners.invite_person,
+        m.InvitationView,
+        m.PersonInvite,
+        status=201,
+        secrets=("link",),
+    ),
+    _write("/v1/enrol", P.ANYONE, partners.enrol, m.Enrolled, m.Enrolment, status=201),
+    _read("/v1/people", P.READ_PARTNERS, partners.list_people, m.Page[m.PersonView], m.PersonQuery),
+    _read("/v1/people/{person}", P.READ_PARTNERS, partners.show_person, m.PersonDetail),
+    _write("/v1/people/{person}/suspend", P.CHANGE_PARTNERS, partners.suspend_person, m.PersonChanged, m.Reason),
+    _write("/v1/people/{person}/resume", P.CHANGE_PARTNERS, partners.resume_person, m.PersonChanged),
+    # teams of the host company
+    _read("/v1/teams", P.READ_PARTNERS, partners.list_teams, m.Page[m.TeamView]),
+    _read("/v1/teams/{team}", P.READ_PARTNERS, partners.show_team, m.TeamDetail),
+    _write("/v1/teams/{team}/join", P.CHANGE_PARTNERS, partners.join_team, m.PersonChanged, m.TeamMember),
+    _write("/v1/teams/{team}/leave", P.CHANGE_PARTNERS, partners.leave_team, m.PersonChanged, m.TeamMember),
+    # partnerships and rooms
+    _write(
+        "/v1/partnerships",
+        P.CHANGE_PARTNERS,
+        partners.open_partnership,
+        m.PartnershipDetail,
+        m.PartnershipOpen,
+        status=201,
+    ),
+    _read("/v1/partnerships", P.READ_PARTNERS, partners.list_partnerships, m.Page[m.PartnershipView], m.PageQuery),
+    _read("/v1/partnerships/{partnership}", P.READ_PARTNERS, partners.show_partnership, m.PartnershipDetail),
+    _write(
+        "/v1/partnerships/{partnership}/close",
+        P.CHANGE_PARTNERS,
+        partners.close_partnership,
+        m.PartnershipDetail,
+        m.Reason,
+    ),
+    _read("/v1/rooms", P.READ_PARTNERS, partners.list_rooms, m.Page[m.RoomView], m.PageQuery),
+    _read("/v1/rooms/{room}", P.READ_PARTNERS, partners.show_room, m.RoomDetail),
+    # roles and credentials
+    _read("/v1/roles", P.READ_ACCESS, access.list_roles, m.Page[m.RoleView]),
+    _write("/v1/roles/grant", P.CHANGE_ACCESS, access.grant_role, m.RoleView, m.RoleChange),
+    _write("/v1/roles/revoke", P.CHANGE_ACCESS, access.revoke_role, m.RoleView, m.RoleChange),
+    _write(
+        "/v1/credentials",
+        P.CHANGE_ACCESS,
+        access.issue_credential,
+        m.CredentialIssued,
+        m.CredentialIssue,
+        status=201,
+        secrets=("token",),
+    ),
+    _read("/v1/credentials", P.READ_ACCESS, access.list_credentials, m.Page[m.CredentialView], m.CredentialQuery),
+    _write("/v1/credentials/{credential}/revoke", P.CHANGE_ACCESS, access.revoke_credential, m.CredentialView),
+    _write("/v1/logout", P.SIGNED_IN, access.revoke_own_credential, m.CredentialView),
+    # the ledger
+    _read("/v1/ledger", P.READ_LEDGER, ledger.show_ledger, m.LedgerView),
+    _read("/v1/ledger/entries", P.READ_LEDGER, ledger.list_entries, m.Page[m.EntryView], m.EntryQuery),
+    _read("/v1/ledger/entries/{position}", P.READ_LEDGER, ledger.show_entry, m.EntryProof),
+    _write("/v1/exports", P.EXPORT_LEDGER, ledger.order_export, m.ExportView, status=201),
+    Operation(
+        method="GET",
+        path="/v1/exports/{position}/bundle",
+        needs=P.EXPORT_LEDGER,
+        handler=ledger.export_bundle,
+        media_type="application/x-tar",
+    ),
+)

@@ -1,0 +1,295 @@
+"""The composition root: builds the hub from its settings and owns its one task group. Reads from top to bottom."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+from sqlalchemy.engine import make_url
+
+from audit.entry import Draft, system_actor
+from audit.inbox import Inbox
+from audit.sequencer import Sequencer
+from audit.service import AuditService
+from audit.signer import SignerRefusedError
+from audit.store import LedgerConflictError
+from bridge.api.server import add_api, api_errors
+from bridge.appservice import MAX_BODY, add_appservice
+from bridge.feed import Feed
+from bridge.foundation import Keys, check_log_key, found, is_founded, load_keys
+from bridge.homeserver_config import bot_user_id
+from bridge.link import HomeserverLink
+from bridge.matrix import SynapseGateway
+from bridge.readiness import Readiness
+from bridge.services import Services
+from bridge.version import SOFTWARE
+from bridge.web.pages import Pages, add_static
+from bridge.wellknown import add_health, add_well_known
+from config.clock import Clock, SteadyClock
+from config.db import Database, DatabaseUnavailableError
+from config.errors import ConclaveError
+from config.migrate import check_schema, upgrade
+from config.settings import Settings
+from config.state import StateDirectory
+from partner_onboarding.access import AccessService
+from partner_onboarding.enrolment import EnrolmentService
+from partner_onboarding.model import Person
+from partner_onboarding.service import OnboardingService
+from partner_onboarding.web import EnrolmentPages
+from spaces.publisher import Publisher
+from spaces.reconciler import Reconciler
+from spaces.service import PartnershipService
+from spaces.templates import load_templates
+
+log = structlog.get_logger()
+
+POLL_S = 0.1
+RETRY_S = 1.0
+SHUTDOWN_S = 5
+
+
+class PortError(ConclaveError):
+    """An address cannot be listened on."""
+
+    code = "port"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hub:
+    """A hub that is built: its services, its background work, its web application."""
+
+    services: Services
+    keys: Keys
+    sequencer: Sequencer
+    link: HomeserverLink
+    web: web.Application
+    inbox: Inbox
+
+    async def work(self) -> None:
+        """Everything that goes on in the background, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sequence())
+            tasks.create_task(self.services.reconciler.run())
+            tasks.create_task(self.link.run())
+
+    async def _sequence(self) -> None:
+        """Move entries into the log as soon as they are committed; on PostgreSQL one hub at a time does."""
+        db = self.services.db
+        while True:
+            try:
+                async with db.leadership("sequencer") as leader:
+                    while leader:
+                        await self._drain()
+                await asyncio.sleep(RETRY_S)
+            except DatabaseUnavailableError as error:
+                log.warning("sequencer_waits", reason=error.message)
+                await asyncio.sleep(RETRY_S)
+
+    async def _drain(self) -> None:
+        db, readiness = self.services.db, self.services.readiness
+        db.wrote.clear()
+        try:
+            while await self.sequencer.step():
+                pass
+            readiness.signing_error = None
+        except LedgerConflictError as error:
+            log.warning("sequencer_overtaken", reason=error.message)
+        except SignerRefusedError as error:
+            if readiness.signing_error is None:
+                log.error("signer_refused", reason=error.message)
+            readiness.signing_error = error.message
+            await asyncio.sleep(RETRY_S)
+        try:
+            async with asyncio.timeout(POLL_S):
+                await db.wrote.wait()
+        except TimeoutError:
+            return
+
+    async def note(self, kind: str, **data: object) -> None:
+        """An entry by the hub itself."""
+        async with self.services.db.begin() as tx:
+            await self.inbox.put(tx, Draft(kind=kind, actor=system_actor("hub"), data=data))
+
+
+@asynccontextmanager
+async def open_hub(settings: Settings, state: StateDirectory, *, migrate: bool) -> AsyncIterator[Hub]:
+    """Build the hub on ``state``, which must be prepared and locked; closes everything it opened.
+
+    Raises:
+        ConclaveError: Database, schema, keys or templates are not as they must be.
+    """
+    clock, db = SteadyClock(), open_database(settings, state)
+    try:
+        await (upgrade(db) if migrate else check_schema(db))
+        founded = await is_founded(db, settings)
+        keys = load_keys(state, settings, founded=founded)
+        await check_log_key(db, keys)
+        bot = bot_user_id(settings)
+        homeserver = SynapseGateway(
+            settings.homeserver.internal_url,
+            bot=bot,
+            as_token=state.token("as_token"),
+            guard_token=state.token("guard_token"),
+        )
+        try:
+            hub = _assemble(settings, state, clock, db, keys, homeserver)
+            if not founded:
+                services = hub.services
+                await found(db, state, settings, keys, clock, onboarding=services.onboarding, access=services.access)
+            yield hub
+        finally:
+            await homeserver.close()
+    finally:
+        await db.close()
+
+
+def open_database(settings: Settings, state: StateDirectory) -> Database:
+    """The database that the settings name; its password from a file where they say so."""
+    if settings.database.url is None:
+        return Database.sqlite(state.database)
+    url = make_url(settings.database.url)
+    if settings.database.password_file is not None:
+        url = url.set(password=settings.database.password_file.read_text().strip())
+    return Database(url.render_as_string(hide_password=False))
+
+
+def _assemble(
+    settings: Settings, state: StateDirectory, clock: Clock, db: Database, keys: Keys, homeserver: SynapseGateway
+) -> Hub:
+    services = _services(settings, clock, db, keys, homeserver)
+    hub_inbox = Inbox("hub", clock)
+    return Hub(
+        services=services,
+        keys=keys,
+        sequencer=Sequencer(db, keys.signer, settings.origin, hub_inbox),
+        link=HomeserverLink(homeserver, services.publisher, services.reconciler, services.feed, services.readiness),
+        web=_web(settings, state, services),
+        inbox=hub_inbox,
+    )
+
+
+def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homeserver: SynapseGateway) -> Services:
+    bot, host, api = bot_user_id(settings), settings.host.id, Inbox("api", clock)
+    publisher = Publisher(db, homeserver, keys.document)
+    reconciler = Reconciler(db, homeserver, publisher, bot, clock)
+    feed = Feed(db, clock, homeserver, bot=bot, changed=reconciler.wake)
+    audit = AuditService(
+        db,
+        api,
+        clock,
+        log_key=keys.log.public,
+        export_key=keys.export,
+        software=SOFTWARE,
+        new_export=lambda: _new_id("exp"),
+    )
+    return Services(
+        settings=settings,
+        clock=clock,
+        db=db,
+        homeserver=homeserver,
+        onboarding=OnboardingService(
+            db,
+            api,
+            clock,
+            host=host,
+            invitation_hours=settings.invitations.valid_hours,
+            new_id=_new_id,
+            new_secret=_new_secret,
+        ),
+        enrolment=EnrolmentService(
+            db, api, clock, homeserver, server=settings.homeserver.name, new_claim=lambda: _new_id("clm")
+        ),
+        access=AccessService(
+            db,
+            api,
+            clock,
+            host=host,
+            credential_days=settings.access.credential_days,
+            allow_manager_and_officer=settings.access.allow_manager_and_officer,
+            new_id=_new_id,
+            new_secret=_new_secret,
+        ),
+        partnerships=PartnershipService(
+            db,
+            api,
+            clock,
+            templates=load_templates(settings.templates.file),
+            host=host,
+            room_version=settings.homeserver.room_version,
+            new_key=lambda: _new_id("rm"),
+        ),
+        audit=audit,
+        publisher=publisher,
+        reconciler=reconciler,
+        feed=feed,
+        readiness=Readiness(db, homeserver, audit, feed, clock, settings.readiness),
+        host=host,
+        bot=bot,
+    )
+
+
+def _web(settings: Settings, state: StateDirectory, services: Services) -> web.Application:
+    app = web.Application(middlewares=[api_errors], client_max_size=MAX_BODY)
+
+    async def enrolled(_person: Person) -> None:
+        """Let the person in at once; if the homeserver does not answer now, the reconciler does it later."""
+        services.reconciler.wake()
+        try:
+            await services.publisher.publish()
+        except ConclaveError as error:
+            log.warning("enrolment_not_pushed_yet", reason=error.message)
+
+    pages = EnrolmentPages(
+        enrolment=services.enrolment,
+        renderer=Pages(settings.host.name),
+        server=settings.homeserver.name,
+        homeserver=settings.homeserver.client_url,
+        enrolled=enrolled,
+    )
+    add_api(app, services)
+    add_appservice(app, services.feed, hs_token=state.token("hs_token"), guard_token=state.token("guard_token"))
+    add_static(app)
+    add_well_known(app, settings)
+    add_health(app, services.readiness)
+    pages.add_to(app)
+    return app
+
+
+@asynccontextmanager
+async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[None]:
+    """Serve ``app`` while the block runs; requests that are under way get five seconds to finish.
+
+    Raises:
+        PortError: The address is in use or not ours.
+    """
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise PortError(
+                f"cannot listen on {host}:{port}: {_reason(error)}",
+                hint="choose another port with --port or hub.port",
+            ) from None
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _reason(error: OSError) -> str:
+    return "another program uses it" if "in use" in str(error) else str(error)
+
+
+def _new_id(kind: str) -> str:
+    """An id such as ``prs_k3x9…``: 80 random bits in base 32."""
+    alphabet = "abcdefghjkmnpqrstuvwxyz23456789x"
+    return f"{kind}_" + "".join(alphabet[byte & 31] for byte in secrets.token_bytes(16))
+
+
+def _new_secret() -> str:
+    """256 random bits, base64url."""
+    return secrets.token_urlsafe(32)

@@ -1,0 +1,213 @@
+"""conclave audit"""
+
+import base64
+import shutil
+import sys
+import tarfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli.client import HubClient
+from bridge.cli.errors import CallFailedError
+from bridge.cli.output import Json, note, say, show, write_json
+from bridge.cli.session import client_of
+
+app = typer.Typer(no_args_is_help=True, help="The ledger: follow, export, verify.")
+APPS = {"audit": app}
+
+FOLLOW_S = 0.5
+
+
+@app.command()
+def tail(
+    ctx: typer.Context,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the newest to show.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    kind: Annotated[str | None, typer.Option(help="Only this kind, such as guard.refused.")] = None,
+    room: Annotated[str | None, typer.Option(help="Only this room.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The newest entries, the newest last; with --json one entry a line."""
+    client = client_of(ctx)
+    size = client.get("/v1/ledger")["size"]
+    start = max(0, size - lines) if kind is None and room is None else 0
+    entries = _entries(client, start, kind, room)
+    for entry in entries[-lines:] if lines else []:
+        _write_line(entry, as_json)
+    at = max([size, *(entry["position"] + 1 for entry in entries)])
+    while follow:
+        time.sleep(FOLLOW_S)
+        for entry in _entries(client, at, kind, room):
+            _write_line(entry, as_json)
+            at = entry["position"] + 1
+
+
+def _entries(client: HubClient, start: int, kind: str | None, room: str | None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while True:
+        answer = client.get("/v1/ledger/entries", start=start, kind=kind, room=room, limit=500)
+        found += answer["items"]
+        if answer["next"] is None:
+            return found
+        start = int(answer["next"])
+
+
+def _write_line(entry: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(entry, ensure_ascii=False))
+        return
+    body = entry["entry"]
+    ((kind, actor),) = body["actor"].items()
+    who = entry["names"].get(actor, actor) if kind == "person" else actor
+    typer.echo(
+        f"{entry['position']:>8,}  {entry['at'][:19].replace('T', ' ')}  {entry['kind']:<22}  {who:<20}  {_about(entry)}"
+    )
+
+
+_ABOUT = (
+    "code",
+    "act",
+    "count",
+    "company",
+    "person",
+    "team",
+    "role",
+    "subject",
+    "before",
+    "room_type",
+    "type",
+    "reason",
+)
+
+
+def _about(entry: dict[str, Any]) -> str:
+    """The telling members of an entry's data."""
+    body, parts = entry["entry"], []
+    for name in _ABOUT:
+        value = body["data"].get(name)
+        if isinstance(value, dict):
+            value = next(iter(value.values()))
+        if value is not None and not (name == "type" and entry["kind"] != "state.changed"):
+            parts.append(f"{name} {entry['names'].get(value, value)}" if name != "reason" else f"“{value}”")
+    if "engagement" in body:
+        parts.append(f"in {body['engagement']}")
+    return ", ".join(parts)
+
+
+@app.command("show")
+def show_(
+    ctx: typer.Context, entry: Annotated[int, typer.Argument(min=0, help="The entry's number.")], as_json: Json = False
+) -> None:
+    """One entry, checked here against the log's signed checkpoint."""
+    from audit.keys import verify_ed25519
+    from audit.note import Checkpoint, NoteError, VerifierKey, open_note
+    from audit.tree import ProofError, leaf_hash, verify_inclusion
+
+    client = client_of(ctx)
+    found, key = client.get(f"/v1/ledger/entries/{entry}"), VerifierKey.parse(client.get("/v1/ledger")["vkey"])
+    try:
+        checkpoint = Checkpoint.parse(open_note(found["checkpoint"].encode(), key, verify_ed25519))
+        proof = [base64.b64decode(node) for node in found["proof"]]
+        leaf = leaf_hash(base64.b64decode(found["bytes"]))
+        verify_inclusion(leaf, entry, checkpoint.size, proof, checkpoint.root)
+    except (NoteError, ProofError) as error:
+        raise CallFailedError(f"the proof of entry {entry} does not hold: {error}", code="proof") from None
+    rows = [(name, str(value)) for name, value in sorted(found["entry"].items()) if name not in ("v", "data")]
+    rows += [(f"data.{name}", str(value)) for name, value in sorted(found["entry"]["data"].items())]
+    rows += [("names", ", ".join(f"{one} = {name}" for one, name in found["names"].items()) or "–")]
+    rows += [("proof", f"in the log: {len(proof)} hashes lead to the checkpoint of {checkpoint.size:,} entries")]
+    show(found, as_json, rows)
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Option(help="The folder to write; it must not exist.")],
+    as_json: Json = False,
+) -> None:
+    """Write the whole trail into a folder that anyone can verify, offline."""
+    if out.exists():
+        raise CallFailedError(
+            f"{out} exists already; an export is never written over another", code="exists", hint="name another folder"
+        )
+    client = client_of(ctx)
+    order = client.post("/v1/exports")
+    files = _fetch(client, order["entry"], out)
+    if as_json:
+        write_json({**order, "out": str(out), "files": files})
+        return
+    say(f"  {order['entry'] + 1:,} entries or more · {files} files · content is not in it")
+    say(f"{out}/ written; this export is entry {order['entry']:,}.")
+    say(f"Next: conclave audit verify {out} --vkey log.vkey    (the key that you got when the hub was set up)")
+
+
+def _fetch(client: HubClient, entry: int, out: Path) -> int:
+    """Unpack the bundle beside ``out`` and move it there whole; returns how many files it has."""
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    files = 0
+    try:
+        partial.mkdir(parents=True)
+        with client.stream(f"/v1/exports/{entry}/bundle") as response, tarfile.open(fileobj=response, mode="r|") as tar:
+            for member in tar:
+                tar.extract(member, partial, filter="data")
+                files += 1
+        if not (partial / "manifest.json.sig").is_file():
+            raise CallFailedError("the hub broke off in the middle", code="interrupted", hint="export again")
+        partial.rename(out)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise CallFailedError(
+            f"the export did not arrive whole: {error}", code="interrupted", hint="export again"
+        ) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return files
+
+
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="The exported folder.")],
+    vkey: Annotated[Path, typer.Option(help="The log's public key, which you got by another way than the export.")],
+    as_json: Json = False,
+) -> None:
+    """Check an export, every file of it. Needs no network and no hub."""
+    from audit.files import Folder, read_vkey
+    from audit.keys import verify_ed25519
+    from audit.note import NoteError
+    from audit.verify import VerificationError, verify_bundle
+
+    try:
+        key = read_vkey(vkey)
+    except (OSError, NoteError) as error:
+        raise CallFailedError(f"{vkey} is not a log's public key: {error}", code="vkey", usage=True) from None
+    if not bundle.is_dir():
+        raise CallFailedError(f"{bundle} is not a folder", code="bundle", hint="name the exported folder", usage=True)
+    try:
+        report = verify_bundle(Folder(bundle), key, verify_ed25519, _progress)
+    except VerificationError as error:
+        if as_json:
+            write_json({"valid": False, "check": error.check, "where": error.where, "detail": error.detail})
+        else:
+            say(f"  ✗ {error.where or error.check}  {error.detail}")
+            say(f"INVALID: {error.meaning}.")
+        raise typer.Exit(1) from None
+    if as_json:
+        write_json({"valid": True, "size": report.checkpoint.size, "kinds": dict(report.kinds), "files": report.files})
+        return
+    say(f"  ✓ checkpoint      signed by {key.name}")
+    say(f"  ✓ {report.checkpoint.size:,} entries".ljust(20) + "in the log, in order, numbered without a gap")
+    say(f"  ✓ disclosures".ljust(20) + f"{report.disclosed} belong to their entries, {report.withheld} withheld")
+    say(f"  ✓ files".ljust(20) + f"{report.files} of {report.files} hashes, none missing, none added")
+    say(f"VALID. The same with tools of others: see {bundle / 'VERIFY.md'}")
+
+
+def _progress(done: int, whole: int) -> None:
+    """A line that counts, on a terminal, for logs that take a while."""
+    if sys.stderr.isatty() and whole > 50_000:
+        sys.stderr.write(f"\r  {done:,} of {whole:,} entries" + ("\n" if done == whole else ""))
+        sys.stderr.flush()

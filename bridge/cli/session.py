@@ -1,0 +1,135 @@
+"""login, logout, whoami; and which hub a command talks to."""
+
+import getpass
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli.client import HubClient, local_hub
+from bridge.cli.errors import CallFailedError
+from bridge.cli.output import Json, say, show
+
+CREDENTIAL_FILE = "CONCLAVE_CREDENTIAL_FILE"
+
+
+def logins_file() -> Path:
+    """Where credentials of hubs are kept on this machine (mode 0600)."""
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "conclave" / "logins.json"
+
+
+def client_of(ctx: typer.Context) -> HubClient:
+    """The hub of this command: ``--hub``, else the one of the state directory, else the one that was logged into.
+
+    Raises:
+        CallFailedError: There is none, or no credential for it.
+    """
+    options: dict[str, Any] = ctx.find_root().obj
+    local = local_hub(options["state"] or Path(".conclave"))
+    logins = _read_logins()
+    url = (options["hub"] or "").rstrip("/")
+    if not url and (local is None or os.environ.get(CREDENTIAL_FILE)):
+        url = local.url if local is not None else str(logins.get("default", ""))
+    if not url and local is not None:
+        return local
+    if not url:
+        raise CallFailedError("no hub is known here", code="no_hub", hint="conclave up, or conclave login ADDRESS")
+    token = _token_file() or dict(logins.get("hubs", {})).get(url)
+    if token is None and local is not None and local.url == url:
+        return local
+    if token is None:
+        raise CallFailedError(f"no credential for {url} here", code="no_credential", hint=f"conclave login {url}")
+    return HubClient(url=url, token=token)
+
+
+def _token_file() -> str | None:
+    """The credential in the file that ``$CONCLAVE_CREDENTIAL_FILE`` names."""
+    path = os.environ.get(CREDENTIAL_FILE)
+    if not path:
+        return None
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise CallFailedError(f"cannot read {CREDENTIAL_FILE}={path}: {error.strerror}", code="no_credential") from None
+
+
+def login(
+    ctx: typer.Context, address: Annotated[str, typer.Argument(help="Such as https://hub.contoso.example.")]
+) -> None:
+    """Use a hub from this machine; asks for the credential that an administrator issued."""
+    del ctx
+    if sys.stdin.isatty():
+        token = getpass.getpass("Credential: ").strip()
+    else:
+        token = sys.stdin.readline().strip()
+    if not token:
+        raise CallFailedError(
+            "no credential was given", code="no_credential", hint="conclave credential issue makes one"
+        )
+    client = HubClient(url=address.rstrip("/"), token=token)
+    me = client.get("/v1/whoami")
+    logins = _read_logins()
+    hubs = {**dict(logins.get("hubs", {})), client.url: token}
+    _write_logins({"default": client.url, "hubs": hubs})
+    say(
+        f"Signed in to {client.url} as {me['name']} ({', '.join(me['roles']) or 'no role'}), until {me['expires_at'][:10]}."
+    )
+
+
+def logout(ctx: typer.Context) -> None:
+    """Make this machine's credential useless, and forget it."""
+    client = client_of(ctx)
+    logins = _read_logins()
+    hubs = dict(logins.get("hubs", {}))
+    if client.url not in hubs:
+        raise CallFailedError(
+            "this is the hub's own machine; its credential stays", code="local", hint="conclave credential revoke ID"
+        )
+    client.post("/v1/logout")
+    hubs.pop(client.url)
+    _write_logins({"default": next(iter(hubs), ""), "hubs": hubs})
+    say(f"Signed out of {client.url}; the credential is revoked.")
+
+
+def whoami(ctx: typer.Context, as_json: Json = False) -> None:
+    """Who this machine is signed in as."""
+    client = client_of(ctx)
+    me = client.get("/v1/whoami")
+    show(
+        {"hub": client.url, **me},
+        as_json,
+        [
+            ("hub", client.url),
+            ("person", f"{me['name']} ({me['person']}) of {me['company']}"),
+            ("roles", ", ".join(me["roles"]) or "none"),
+            ("credential", f"{me['credential']} on {me['device']}, until {me['expires_at']}"),
+        ],
+    )
+
+
+def _read_logins() -> dict[str, Any]:
+    try:
+        return dict(json.loads(logins_file().read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _write_logins(logins: dict[str, Any]) -> None:
+    path = logins_file()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        json.dump(logins, file, indent=1)
+
+
+def _single(command: Any) -> typer.Typer:
+    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    app.command()(command)
+    return app
+
+
+APPS = {"login": _single(login), "logout": _single(logout), "whoami": _single(whoami)}

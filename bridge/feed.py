@@ -1,0 +1,310 @@
+"""The feed: events from the homeserver's transactions into the mirror and the ledger's inbox, each exactly once.
+
+One database transaction for each of theirs; it is acknowledged only after the commit. Synapse can lose events between
+its database and its transactions when it is killed (docs/adr/0004), so every event tells which ones came before it,
+and one that was never delivered is fetched before anything later is accepted.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Any, Protocol
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from audit.entry import Draft, system_actor
+from audit.inbox import Inbox
+from bridge.events import Context, Event, MalformedEventError, RoomContext, actor_of, draft_of, parse_event
+from bridge.matrix import Timeline
+from bridge.metrics import FEED_EVENTS, FEED_RECOVERED, GUARD_REFUSALS
+from config.clock import DAY, Clock
+from config.db import Database
+from config.errors import InvalidInputError
+from spaces.gateway import HomeserverError
+from spaces.observed import ObservedStore, StateEvent
+from spaces.policy.blueprint import ROOM_KEY
+from spaces.policy.refusal import Code
+from spaces.store import DocumentStore, RoomStore
+
+log = structlog.get_logger()
+
+MAX_EVENTS = 1_000
+MAX_REFUSALS = 1_000
+REMEMBER_MS = 7 * DAY
+SETTLE_S = 2.0
+MAX_PAGES = 1_000
+_CREATE = ("m.room.create", "")
+
+
+class Timelines(Protocol):
+    """Where events come from that were not delivered."""
+
+    async def timeline(self, room_id: str, start: str | None) -> Timeline:
+        """A page of a room's events, the newest first."""
+        ...
+
+
+class Feed:
+    """Takes transactions of the homeserver and refusals of the guard; ``changed`` is told which engagements moved."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        timelines: Timelines,
+        *,
+        bot: str,
+        changed: Callable[..., None],
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._timelines = timelines
+        self._bot = bot
+        self._changed = changed
+        self._events = Inbox("homeserver", clock)
+        self._refusals = Inbox("guard", clock)
+        self._hub = Inbox("hub", clock)
+        self._rooms: dict[str, RoomContext] = {}
+        self._turn = asyncio.Lock()
+        self.lag_ms = 0
+
+    async def accept(self, transaction_id: str, items: Sequence[Any]) -> None:
+        """Take one transaction; a repeated one changes nothing.
+
+        Raises:
+            InvalidInputError: It has more events than Synapse ever sends.
+            DatabaseUnavailableError, HomeserverError: Nothing was taken; it has to be sent again.
+        """
+        if len(items) > MAX_EVENTS:
+            raise InvalidInputError(f"a transaction has at most {MAX_EVENTS} events, not {len(items)}")
+        events, malformed = _parse(items)
+        async with self._turn:
+            missing = await self._missing(events)
+            recovered, unavailable = await self._fetch_missing(missing)
+            async with self._db.begin() as tx:
+                store = ObservedStore(tx)
+                if not await store.take_transaction("homeserver", transaction_id, self._clock()):
+                    return
+                await self._put_malformed(tx, malformed)
+                await self._put_recovered(tx, recovered, unavailable)
+                touched = await self._put(tx, [*recovered, *events])
+                await store.forget_transactions(self._clock() - REMEMBER_MS)
+        if events:
+            self.lag_ms = max(0, self._clock() - max(event.ts for event in events))
+        FEED_EVENTS.inc(len(events))
+        if touched:
+            self._changed(*touched)
+
+    async def accept_refusals(self, batch: str, items: Sequence[Any]) -> None:
+        """Take one batch of the guard's refusals; a repeated one changes nothing.
+
+        Raises:
+            InvalidInputError: It is no such batch.
+            DatabaseUnavailableError: Nothing was taken; it has to be sent again.
+        """
+        if len(items) > MAX_REFUSALS:
+            raise InvalidInputError(f"a batch has at most {MAX_REFUSALS} refusals, not {len(items)}")
+        async with self._db.begin() as tx:
+            if not await ObservedStore(tx).take_transaction("guard", batch, self._clock()):
+                return
+            people = await self._people(tx, {str(item.get("actor")) for item in items if isinstance(item, dict)})
+            drafts = [await self._refusal(tx, item, people) for item in items]
+            await self._refusals.put(tx, *drafts)
+        GUARD_REFUSALS.inc(len(items))
+
+    async def sweep(self) -> int:
+        """Look at the end of every managed room for events that were not delivered; returns how many were fetched.
+
+        For after a restart of the homeserver, when a lost event may be the last one of its room.
+        """
+        async with self._db.read() as connection:
+            room_ids = await RoomStore(connection).room_ids()
+        found = 0
+        for room_id in room_ids:
+            try:
+                found += await self._sweep_room(room_id)
+            except HomeserverError as error:
+                log.warning("sweep_skipped", room_id=room_id, reason=error.message)
+        return found
+
+    async def _sweep_room(self, room_id: str) -> int:
+        if not await self._unknown_tail(room_id):
+            return 0
+        await asyncio.sleep(SETTLE_S)  # what is under way in a transaction is not lost
+        if not await self._unknown_tail(room_id):
+            return 0
+        async with self._turn:
+            events = await self._fetch(room_id, set())
+            async with self._db.begin() as tx:
+                fresh = await self._unknown(tx, events)
+                await self._put_recovered(tx, fresh, set())
+                touched = await self._put(tx, fresh)
+        if touched:
+            self._changed(*touched)
+        return len(fresh)
+
+    async def _unknown_tail(self, room_id: str) -> bool:
+        page = await self._timelines.timeline(room_id, None)
+        events, _ = _parse(page.events[:1])
+        async with self._db.read() as connection:
+            return bool(await self._unknown(connection, events))
+
+    # --- what was not delivered
+
+    async def _missing(self, events: Sequence[Event]) -> dict[str, set[str]]:
+        """Room id → ids of events that came before ``events`` and are not known."""
+        here = {event.event_id for event in events}
+        before = {previous: event.room_id for event in events for previous in event.previous if previous not in here}
+        async with self._db.read() as connection:
+            store = ObservedStore(connection)
+            known = await store.known_events(list(before))
+            late = await store.known_events([event.event_id for event in events])
+        missing: dict[str, set[str]] = {}
+        for event in events:
+            if event.event_id not in late:
+                for previous in event.previous:
+                    if previous in before and previous not in known:
+                        missing.setdefault(event.room_id, set()).add(previous)
+        return missing
+
+    async def _fetch_missing(self, missing: dict[str, set[str]]) -> tuple[list[Event], set[tuple[str, str]]]:
+        """The missing events with everything unknown around them, in order; and which cannot be had."""
+        found: list[Event] = []
+        unavailable: set[tuple[str, str]] = set()
+        for room_id, wanted in missing.items():
+            events = await self._fetch(room_id, wanted)
+            got = {event.event_id for event in events}
+            unavailable |= {(event_id, room_id) for event_id in wanted - got}
+            async with self._db.read() as connection:
+                found += await self._unknown(connection, events)
+        return found, unavailable
+
+    async def _fetch(self, room_id: str, wanted: set[str]) -> list[Event]:
+        """Events from the end of the room back until all ``wanted`` and a whole known page were seen; oldest first."""
+        found: list[Event] = []
+        start, left = None, set(wanted)
+        for _ in range(MAX_PAGES):
+            page = await self._timelines.timeline(room_id, start)
+            events, _ = _parse(page.events)
+            found += events
+            left -= {event.event_id for event in events}
+            async with self._db.read() as connection:
+                unknown = await self._unknown(connection, events)
+            if page.end is None or not page.events or (not left and len(unknown) < len(events)):
+                break
+            if left and not unknown:
+                break  # everything older is known: what is still wanted cannot be had
+            start = page.end
+        return found[::-1]
+
+    async def _unknown(self, connection: AsyncConnection, events: Sequence[Event]) -> list[Event]:
+        known = await ObservedStore(connection).known_events([event.event_id for event in events])
+        return [event for event in events if event.event_id not in known]
+
+    # --- into the database
+
+    async def _put(self, tx: AsyncConnection, events: Sequence[Event]) -> set[str]:
+        """Record ``events`` that are new, once each, in order; returns the engagements whose rooms changed."""
+        store = ObservedStore(tx)
+        fresh = list({event.event_id: event for event in await self._unknown(tx, events)}.values())
+        members = [event for event in fresh if event.type == "m.room.member" and event.state_key is not None]
+        before = dict(await store.memberships([(event.room_id, event.state_key or "") for event in members]))
+        users = {event.sender for event in fresh} | {event.state_key or "" for event in members}
+        people = await self._people(tx, users)
+        drafts, touched = [], set()
+        for event in fresh:
+            room = await self._room(tx, event)
+            at = (event.room_id, event.state_key or "")
+            context = Context(bot=self._bot, people=people, room=room, before=before.get(at))
+            drafts.append(draft_of(event, context))
+            if event in members:
+                before[at] = str(event.content.get("membership"))
+            if event.state_key is not None and room.engagement is not None:
+                touched.add(room.engagement)
+        await store.take_events([(event.event_id, event.room_id) for event in fresh])
+        await store.set_members(
+            {
+                (event.room_id, event.state_key or ""): (str(event.content.get("membership")), event.event_id)
+                for event in members
+            }
+        )
+        await store.set_state(
+            [_state(event) for event in fresh if event.state_key is not None and event not in members]
+        )
+        await self._events.put(tx, *drafts)
+        return touched
+
+    async def _people(self, tx: AsyncConnection, user_ids: set[str]) -> dict[str, str]:
+        found = await DocumentStore(tx).people(sorted(user_ids))
+        return {user_id: record.person for user_id, record in found.items()}
+
+    async def _room(self, tx: AsyncConnection, event: Event) -> RoomContext:
+        """The engagement of the event's room, by the charter's key in its ``m.room.create``."""
+        known = self._rooms.get(event.room_id)
+        if known is not None:
+            return known
+        create: Any = event.content if (event.type, event.state_key) == _CREATE else None
+        if create is None:
+            create = (await ObservedStore(tx).room(event.room_id)).state.get(_CREATE, {})
+        charter = await DocumentStore(tx).charter(str(create.get(ROOM_KEY)))
+        if charter is None:
+            return RoomContext()
+        self._rooms[event.room_id] = RoomContext(engagement=charter.engagement, companies=charter.companies)
+        return self._rooms[event.room_id]
+
+    async def _refusal(self, tx: AsyncConnection, item: Any, people: dict[str, str]) -> Draft:
+        try:
+            actor, room, code, act = (str(item[name])[:255] for name in ("actor", "room", "code", "act"))
+            count, minute = int(item["count"]), int(item["minute"])
+        except (KeyError, TypeError, ValueError):
+            raise InvalidInputError("a refusal has actor, room, code, act, minute and count") from None
+        crashed = code == Code.GUARD_FAILED
+        context = self._rooms.get(room, RoomContext())
+        return Draft(
+            kind="guard.crashed" if crashed else "guard.refused",
+            actor=actor_of(actor, Context(bot=self._bot, people=people)),
+            room=room or None,
+            engagement=context.engagement,
+            companies=context.companies,
+            data={"act": act, "count": count, "minute": minute, **({} if crashed else {"code": code})},
+        )
+
+    async def _put_malformed(self, tx: AsyncConnection, malformed: Sequence[bytes]) -> None:
+        for data in malformed:
+            log.error("malformed_event", sha256=sha256(data).hexdigest())
+            draft = Draft(kind="event.malformed", actor=system_actor("feed"), data={"sha256": sha256(data).hexdigest()})
+            await self._hub.put(tx, draft)
+
+    async def _put_recovered(
+        self, tx: AsyncConnection, events: Sequence[Event], unavailable: set[tuple[str, str]]
+    ) -> None:
+        if not events and not unavailable:
+            return
+        log.warning("events_recovered", events=len(events), unavailable=len(unavailable))
+        FEED_RECOVERED.inc(len(events))
+        data = {"events": len(events), "unavailable": len(unavailable)}
+        await self._hub.put(tx, Draft(kind="feed.recovered", actor=system_actor("feed"), data=data))
+        await ObservedStore(tx).take_events(sorted(unavailable))
+
+
+def _parse(items: Sequence[Any]) -> tuple[list[Event], list[bytes]]:
+    """The events among ``items``, and the rest as bytes."""
+    events, malformed = [], []
+    for item in items:
+        try:
+            events.append(parse_event(item))
+        except MalformedEventError:
+            malformed.append(json.dumps(item, sort_keys=True).encode())
+    return events, malformed
+
+
+def _state(event: Event) -> StateEvent:
+    return StateEvent(
+        room_id=event.room_id,
+        type=event.type,
+        state_key=event.state_key or "",
+        event_id=event.event_id,
+        content=event.content,
+    )

@@ -1,0 +1,142 @@
+"""The hub's first start: keys, the host company, its administrator, the ledger's first entry.
+
+Killed anywhere, the next start finishes it. Once the database knows the host company, a missing key is an error and
+never made anew: a new key would be a new log.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from audit.entry import Draft, system_actor
+from audit.inbox import Inbox
+from audit.keys import KeyFileError, SigningKey, create_key, read_key
+from audit.signer import LocalSigner
+from audit.store import LedgerStore
+from bridge.version import SOFTWARE
+from config.clock import Clock
+from config.db import Database
+from config.settings import Settings
+from config.state import StateDirectory
+from partner_onboarding.access import AccessService
+from partner_onboarding.access_store import Role
+from partner_onboarding.model import Company, CompanyKind
+from partner_onboarding.service import OnboardingService
+from partner_onboarding.store import CompanyStore
+
+BOOTSTRAP = system_actor("bootstrap")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """The hub's private keys."""
+
+    log: SigningKey
+    export: SigningKey
+    document: SigningKey
+    signer: LocalSigner
+
+
+async def is_founded(db: Database, settings: Settings) -> bool:
+    """Whether the first start was finished."""
+    async with db.read() as connection:
+        return await CompanyStore(connection).get(settings.host.id) is not None
+
+
+def load_keys(state: StateDirectory, settings: Settings, *, founded: bool) -> Keys:
+    """The keys of the state directory; made when the hub is not founded yet.
+
+    Raises:
+        KeyFileError: A key is missing or broken.
+        SignerRefusedError: The signer's memory is missing or broken.
+    """
+    names: Mapping[str, str] = {
+        "log": settings.origin,
+        "export": f"{settings.origin}/export",
+        "document": f"{settings.origin}/documents",
+    }
+    keys = {}
+    for use, name in names.items():
+        path = state.keys / f"{use}.key"
+        keys[use] = read_key(path) if founded or path.exists() else create_key(path, name)
+    memory = state.keys / "signer.json"
+    if not founded and not memory.exists():
+        LocalSigner.initialise(memory)
+    state.log_vkey.write_text(f"{keys['log'].public}\n")
+    return Keys(**keys, signer=LocalSigner(keys["log"], memory))
+
+
+async def check_log_key(db: Database, keys: Keys) -> None:
+    """Return when the log in the database was opened with the key at hand.
+
+    Raises:
+        KeyFileError: It was opened with another one: keys or database were swapped.
+    """
+    async with db.read() as connection:
+        first = await LedgerStore(connection).entry(0)
+    if first is not None and json.loads(first.body)["data"].get("log_key") != str(keys.log.public):
+        raise KeyFileError(
+            "the log in the database was opened with another key than keys/log.key of the state directory",
+            hint="put database and state directory of one hub together",
+        )
+
+
+async def found(
+    db: Database,
+    state: StateDirectory,
+    settings: Settings,
+    keys: Keys,
+    clock: Clock,
+    *,
+    onboarding: OnboardingService,
+    access: AccessService,
+) -> None:
+    """Enter the host company and its administrator, and open the log: one transaction."""
+    token = _admin_token(state, access)
+    async with db.begin() as tx:
+        await _open_log(tx, keys, Inbox("hub", clock))
+        company = Company(
+            id=settings.host.id,
+            name=settings.host.name,
+            kind=CompanyKind.HOST,
+            external_id=None,
+            suspended=False,
+            seats=None,
+            not_after=None,
+            added_at=clock(),
+        )
+        await onboarding.add_host(tx, company, BOOTSTRAP)
+        person = await onboarding.add_administrator(
+            tx, name=settings.host.admin_name, email=settings.host.admin_email, actor=BOOTSTRAP
+        )
+        for role in (Role.ADMIN, Role.PARTNER_MANAGER):
+            await access.put_role(tx, person, role, BOOTSTRAP)
+        await access.put_credential(
+            tx, person, device="this machine", days=settings.access.credential_days, token=token, actor=BOOTSTRAP
+        )
+
+
+async def _open_log(tx: AsyncConnection, keys: Keys, inbox: Inbox) -> None:
+    data = {
+        "origin": keys.log.name,
+        "log_key": str(keys.log.public),
+        "export_key": str(keys.export.public),
+        "software": SOFTWARE,
+    }
+    await inbox.put(tx, Draft(kind="log.opened", actor=BOOTSTRAP, data=data))
+
+
+def _admin_token(state: StateDirectory, access: AccessService) -> str:
+    """The administrator's token, on disk (mode 0600) before the database knows its hash."""
+    path = state.admin_credential
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(handle, "w") as file:
+        token = access.new_token()
+        file.write(token + "\n")
+    return token

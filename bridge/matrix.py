@@ -1,0 +1,221 @@
+"""The homeserver through HTTP: the client-server API as the hub's account, Synapse's admin API, the guard's resource.
+
+Why not matrix-nio for these: docs/adr/0006.
+"""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+from aiohttp import ClientTimeout
+
+from bridge.homeserver_config import BOT_LOCALPART, SERVICE_ID
+from spaces.gateway import (
+    HomeserverRefusedError,
+    HomeserverUnavailableError,
+    RoomRequest,
+    SignedDocument,
+)
+
+TIMEOUT_S = 30
+CLIENT = "/_matrix/client/v3"
+ADMIN = "/_synapse/admin"
+GUARD = "/_synapse/conclave/v1"
+CODE_FIELD = "org.conclave.code"
+MAX_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """A page of a room's events, the newest first, and where the next one begins."""
+
+    events: list[dict[str, Any]]
+    end: str | None
+
+
+class SynapseGateway:
+    """Implements ``spaces.gateway.Homeserver``, ``partner_onboarding.enrolment.Accounts`` and what the feed needs.
+
+    One instance holds one connection pool; close it.
+    """
+
+    def __init__(self, url: str, *, bot: str, as_token: str, guard_token: str, timeout: float = TIMEOUT_S) -> None:
+        self._url = url
+        self._bot = bot
+        self._as_token = as_token
+        self._guard_token = guard_token
+        self._session = aiohttp.ClientSession(
+            timeout=ClientTimeout(total=timeout), connector=aiohttp.TCPConnector(limit=32)
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._session.close()
+
+    # --- the hub's account
+
+    async def sign_up(self) -> None:
+        """Register the hub's account and have the guard make it a server administrator; does nothing the second time."""
+        body = {"type": "m.login.application_service", "username": BOT_LOCALPART, "inhibit_login": True}
+        try:
+            await self._call("POST", f"{CLIENT}/register", body)
+        except HomeserverRefusedError as error:
+            if error.errcode != "M_USER_IN_USE":
+                raise
+        await self._call("POST", f"{GUARD}/status", {}, token=self._guard_token)
+        await self._call("PUT", f"{CLIENT}/profile/{quote(self._bot)}/displayname", {"displayname": "Conclave"})
+
+    async def ping(self) -> int:
+        """Have the homeserver call the hub: milliseconds that took. A feed in back-off goes on at once."""
+        answer = await self._call("POST", f"/_matrix/client/v1/appservice/{SERVICE_ID}/ping", {})
+        return int(answer["duration_ms"])
+
+    async def guard_status(self) -> dict[str, Any]:
+        """The guard's instance, and how many documents it has."""
+        return await self._call("GET", f"{GUARD}/status", token=self._guard_token)
+
+    async def version(self) -> str:
+        """Synapse's version."""
+        return str((await self._call("GET", f"{ADMIN}/v1/server_version"))["server_version"])
+
+    async def devices(self, user_id: str) -> list[str]:
+        """The ids of a user's devices."""
+        answer = await self._call("GET", f"{ADMIN}/v2/users/{quote(user_id)}/devices")
+        return [str(device["device_id"]) for device in answer["devices"]]
+
+    async def registration_is_open(self) -> bool:
+        """Whether a stranger could register."""
+        try:
+            await self._call("POST", f"{CLIENT}/register", {"username": "x", "password": "y"}, token="")
+        except HomeserverRefusedError as error:
+            return error.errcode != "M_FORBIDDEN"
+        return True
+
+    # --- spaces.gateway.Homeserver
+
+    async def put_documents(self, documents: Sequence[SignedDocument]) -> None:
+        """See :class:`spaces.gateway.Homeserver`."""
+        items = [
+            {
+                "document": json.loads(item.document.signed_bytes().split(b"\n", 1)[1]),
+                "signature": base64.b64encode(item.signature).decode(),
+            }
+            for item in documents
+        ]
+        await self._call("PUT", f"{GUARD}/documents", {"documents": items}, token=self._guard_token)
+
+    async def find_room(self, key: str) -> str | None:
+        """See :class:`spaces.gateway.Homeserver`."""
+        answer = await self._call("GET", f"{GUARD}/rooms?key={quote(key, safe='')}", token=self._guard_token)
+        return None if answer["room_id"] is None else str(answer["room_id"])
+
+    async def release_room(self, key: str, room_id: str) -> bool:
+        """See :class:`spaces.gateway.Homeserver`."""
+        path = f"{GUARD}/rooms?key={quote(key, safe='')}&room_id={quote(room_id, safe='')}"
+        return bool((await self._call("DELETE", path, token=self._guard_token))["released"])
+
+    async def room_is_joined(self, room_id: str) -> bool:
+        """See :class:`spaces.gateway.Homeserver`."""
+        return await self._membership(room_id, self._bot) == "join"
+
+    async def create_room(self, request: RoomRequest) -> str:
+        """See :class:`spaces.gateway.Homeserver`."""
+        state = dict(request.state)
+        power_levels = state.pop(("m.room.power_levels", ""))
+        body = {
+            "preset": "private_chat",
+            "visibility": "private",
+            "room_version": request.room_version,
+            "creation_content": dict(request.creation_content),
+            "power_level_content_override": power_levels,
+            "initial_state": [
+                {"type": event_type, "state_key": state_key, "content": content}
+                for (event_type, state_key), content in state.items()
+            ],
+        }
+        return str((await self._call("POST", f"{CLIENT}/createRoom", body))["room_id"])
+
+    async def set_state(self, room_id: str, event_type: str, state_key: str, content: Mapping[str, Any]) -> None:
+        """See :class:`spaces.gateway.Homeserver`."""
+        path = f"{CLIENT}/rooms/{quote(room_id)}/state/{quote(event_type)}/{quote(state_key)}"
+        await self._call("PUT", path, dict(content))
+
+    async def add_member(self, room_id: str, user_id: str) -> None:
+        """See :class:`spaces.gateway.Homeserver`."""
+        try:
+            await self._call("POST", f"{ADMIN}/v1/join/{quote(room_id)}", {"user_id": user_id})
+        except HomeserverRefusedError:
+            if await self._membership(room_id, user_id) != "join":
+                raise
+
+    async def remove_member(self, room_id: str, user_id: str, reason: str) -> None:
+        """See :class:`spaces.gateway.Homeserver`."""
+        try:
+            await self._call("POST", f"{CLIENT}/rooms/{quote(room_id)}/kick", {"user_id": user_id, "reason": reason})
+        except HomeserverRefusedError:
+            if await self._membership(room_id, user_id) in ("join", "invite", "knock"):
+                raise
+
+    async def _membership(self, room_id: str, user_id: str) -> str | None:
+        path = f"{CLIENT}/rooms/{quote(room_id)}/state/m.room.member/{quote(user_id)}"
+        try:
+            return str((await self._call("GET", path)).get("membership"))
+        except HomeserverRefusedError:
+            return None
+
+    # --- partner_onboarding.enrolment.Accounts
+
+    async def account_exists(self, user_id: str) -> bool:
+        """See :class:`partner_onboarding.enrolment.Accounts`."""
+        try:
+            await self._call("GET", f"{ADMIN}/v2/users/{quote(user_id)}")
+        except HomeserverRefusedError as error:
+            if error.errcode == "M_NOT_FOUND":
+                return False
+            raise
+        return True
+
+    async def create_account(self, user_id: str, password: str, display_name: str) -> None:
+        """See :class:`partner_onboarding.enrolment.Accounts`."""
+        body = {"password": password, "displayname": display_name, "admin": False}
+        await self._call("PUT", f"{ADMIN}/v2/users/{quote(user_id)}", body)
+
+    # --- the feed's repair
+
+    async def timeline(self, room_id: str, start: str | None) -> Timeline:
+        """Up to 100 events of a room, the newest first, from ``start`` (``None``: now) backwards."""
+        query = f"?dir=b&limit={MAX_PAGE}" + (f"&from={quote(start, safe='')}" if start else "")
+        answer = await self._call("GET", f"{CLIENT}/rooms/{quote(room_id)}/messages{query}")
+        return Timeline(events=list(answer["chunk"]), end=answer.get("end"))
+
+    async def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, token: str | None = None
+    ) -> dict[str, Any]:
+        """One request; the answer's JSON object.
+
+        Raises:
+            HomeserverUnavailableError: No answer in time, or a 5xx or 429.
+            HomeserverRefusedError: A 4xx.
+        """
+        bearer = self._as_token if token is None else token
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        try:
+            async with self._session.request(method, self._url + path, json=body, headers=headers) as response:
+                answer = await response.json(content_type=None)
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            reason = str(error) or type(error).__name__
+            raise HomeserverUnavailableError(f"the homeserver does not answer: {reason}") from None
+        if status in (200, 201) and isinstance(answer, dict):
+            return answer
+        said = answer if isinstance(answer, dict) else {}
+        message, errcode = str(said.get("error", "no reason given")), str(said.get("errcode", "M_UNKNOWN"))
+        if status >= 500 or status == 429:
+            raise HomeserverUnavailableError(f"the homeserver failed ({status}): {message}")
+        raise HomeserverRefusedError(
+            f"the homeserver refused: {message}", errcode=errcode, reason=str(said.get(CODE_FIELD, ""))
+        )

@@ -1,0 +1,13 @@
+"""What ``/metrics`` counts."""
+
+from prometheus_client import Counter, Gauge
+
+FEED_EVENTS = Counter("conclave_feed_events_total", "Events taken from the homeserver's transactions")
+FEED_RECOVERED = Counter("conclave_feed_recovered_total", "Events that were not delivered and had to be fetched")
+FEED_LAG = Gauge("conclave_feed_lag_seconds", "Age of the newest event when it was taken")
+GUARD_REFUSALS = Counter("conclave_guard_refusals_total", "Refusals that the guard delivered")
+LEDGER_ENTRIES = Gauge("conclave_ledger_entries", "Entries in the ledger")
+LEDGER_BACKLOG = Gauge("conclave_ledger_backlog", "Entries that wait for their place in the ledger")
+LEDGER_LAG = Gauge("conclave_ledger_lag_seconds", "Age of the oldest entry that waits")
+HTTP_REQUESTS = Counter("conclave_http_requests_total", "Requests answered", ["operation", "status"])
+HTTP_SECONDS = Counter("conclave_http_seconds_total", "Seconds spent answering", ["operation"])

@@ -1,0 +1,168 @@
+"""Running a hub: with its own homeserver (``up``) or beside one (``serve``), until it is told to stop."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from bridge.app import Hub, PortError, listening, open_hub
+from bridge.homeserver import EmbeddedHomeserver
+from bridge.homeserver_config import write_homeserver_config
+from bridge.version import SOFTWARE
+from config.errors import ConclaveError
+from config.logging import configure_logging
+from config.settings import Settings
+from config.state import StateDirectory
+
+log = structlog.get_logger()
+
+Say = Callable[[str, str], None]
+READY_TIMEOUT_S = 60
+LAST_DRAIN_S = 10
+
+
+class _StopRequested(Exception):  # noqa: N818  # not an error: somebody asked
+    """SIGINT or SIGTERM arrived."""
+
+
+async def run_up(settings: Settings, *, say: Say) -> None:
+    """Run homeserver and service on this machine until SIGINT or SIGTERM; ``say`` gets (part, what happened).
+
+    Raises:
+        ConclaveError: Something that is needed is not there; nothing stays running.
+    """
+    state = StateDirectory(settings.state_dir)
+    state.prepare()
+    configure_logging(settings.logging.level, state.hub_log)
+    lock = state.lock()
+    try:
+        async with open_hub(settings, state, migrate=True) as hub:
+            check_port(settings.homeserver.listen, settings.homeserver.port, "--homeserver-port or homeserver.port")
+            files = write_homeserver_config(settings, state, hub.keys.document.public.public_key)
+            homeserver = EmbeddedHomeserver(
+                files, settings.homeserver.internal_url, say=lambda text: say("homeserver", text)
+            )
+            async with listening(hub.web, settings.hub.listen, settings.hub.port):
+                (state.root / "hub.url").write_text(settings.hub.url + "\n")
+                try:
+                    await _run(hub, settings, homeserver=homeserver, say=say)
+                finally:
+                    await homeserver.stop()
+                    await _finish(hub)
+    finally:
+        lock.release()
+
+
+async def run_serve(settings: Settings, *, say: Say) -> None:
+    """Run the service beside a homeserver of its own until SIGINT or SIGTERM.
+
+    Raises:
+        ConclaveError: Something that is needed is not there.
+    """
+    state = StateDirectory(settings.state_dir)
+    state.prepare()
+    lock = state.lock()
+    try:
+        async with (
+            open_hub(settings, state, migrate=False) as hub,
+            listening(hub.web, settings.hub.listen, settings.hub.port),
+        ):
+            (state.root / "hub.url").write_text(settings.hub.url + "\n")
+            try:
+                await _run(hub, settings, homeserver=None, say=say)
+            finally:
+                await _finish(hub)
+    finally:
+        lock.release()
+
+
+async def _run(hub: Hub, settings: Settings, *, homeserver: EmbeddedHomeserver | None, say: Say) -> None:
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_until_stopped())
+            await hub.note("hub.started", software=SOFTWARE, host=settings.host.id)
+            if homeserver is not None:
+                say("homeserver", "starting …")
+                await homeserver.start()
+                tasks.create_task(homeserver.run(lambda: _relink(hub)))
+            tasks.create_task(hub.work())
+            await _say_ready(hub, settings, embedded=homeserver is not None, say=say)
+    except* _StopRequested:
+        say("", "stopping …")
+    except* ConclaveError as failures:
+        raise _first(failures) from None
+
+
+def _first(failures: ExceptionGroup[ConclaveError]) -> ConclaveError:
+    """One failure of several: a task group ends with the first and cancels the rest."""
+    failure = failures.exceptions[0]
+    return _first(failure) if isinstance(failure, ExceptionGroup) else failure
+
+
+async def _say_ready(hub: Hub, settings: Settings, *, embedded: bool, say: Say) -> None:
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S if embedded else None):
+            await hub.link.established.wait()
+    except TimeoutError:
+        raise ConclaveError(
+            "homeserver and hub do not reach each other", hint=f"see {settings.state_dir}/hub.log"
+        ) from None
+    version = await hub.services.homeserver.version()
+    status = await hub.services.audit.status()
+    key = str(hub.services.audit.log_key)
+    say("homeserver", f"ready   {settings.homeserver.client_url}      (Synapse {version}{', embedded' * embedded})")
+    say("hub", f"ready   {settings.hub.url}")
+    say(
+        "ledger",
+        f"{status.head.size:,} entries, key {key[: key.index('+') + 5]}…  saved to {settings.state_dir}/log.vkey: give it"
+        " to your auditors",
+    )
+    say("ready", "")
+
+
+async def _relink(hub: Hub) -> None:
+    with suppress(ConclaveError):
+        await hub.link.look()
+
+
+async def _finish(hub: Hub) -> None:
+    """The last entry, and everything that waits into the log."""
+    try:
+        async with asyncio.timeout(LAST_DRAIN_S):
+            await hub.note("hub.stopped")
+            while await hub.sequencer.step():
+                pass
+    except (ConclaveError, TimeoutError) as error:
+        log.warning("stopped_with_entries_waiting", reason=str(error))
+
+
+async def _until_stopped() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await stop.wait()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+    raise _StopRequested
+
+
+def check_port(host: str, port: int, setting: str) -> None:
+    """Return when ``host:port`` can be listened on.
+
+    Raises:
+        PortError: It cannot.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortError(
+                f"cannot listen on {host}:{port}: {error.strerror}", hint=f"choose another port with {setting}"
+            ) from None

@@ -1,0 +1,38 @@
+"""The services that API, pages and background work share; built once by ``bridge.app``."""
+
+from dataclasses import dataclass
+
+from audit.service import AuditService
+from bridge.feed import Feed
+from bridge.matrix import SynapseGateway
+from bridge.readiness import Readiness
+from config.clock import Clock
+from config.db import Database
+from config.settings import Settings
+from partner_onboarding.access import AccessService
+from partner_onboarding.enrolment import EnrolmentService
+from partner_onboarding.service import OnboardingService
+from spaces.publisher import Publisher
+from spaces.reconciler import Reconciler
+from spaces.service import PartnershipService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything that a request may need."""
+
+    settings: Settings
+    clock: Clock
+    db: Database
+    homeserver: SynapseGateway
+    onboarding: OnboardingService
+    enrolment: EnrolmentService
+    access: AccessService
+    partnerships: PartnershipService
+    audit: AuditService
+    publisher: Publisher
+    reconciler: Reconciler
+    feed: Feed
+    readiness: Readiness
+    host: str
+    bot: str

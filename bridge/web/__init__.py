@@ -1,0 +1,1 @@
+"""Shell of the pages: base template, static files."""

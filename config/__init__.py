@@ -1,0 +1,1 @@
+"""Settings, database, migrations, clock, logging, base errors."""

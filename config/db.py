@@ -1,0 +1,170 @@
+"""One database behind two dialects: SQLite (WAL, FULL) for one machine, PostgreSQL for many."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, MetaData, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from config.errors import UnavailableError
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+BeforeCommit = Callable[[AsyncConnection], Awaitable[None]]
+before_commit: ContextVar[BeforeCommit | None] = ContextVar("before_commit", default=None)
+"""What the current task adds to each of its writing transactions, at their end."""
+
+BUSY_TIMEOUT_MS = 5_000
+POOL_TIMEOUT_S = 15
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """The database is locked, full, gone or unreachable; the transaction was rolled back."""
+
+    code = "database_unavailable"
+
+
+class Database:
+    """Transactions on one database; ``begin`` writes, ``read`` only reads.
+
+    On SQLite there is one writing connection, so that writers of this process queue up in order and take the file's
+    write lock at once (``BEGIN IMMEDIATE``): none of them can lose a transaction half way to another's lock.
+    ``wrote`` is set after each commit; whoever waits for it clears it.
+    """
+
+    def __init__(self, url: str, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
+        self.url = make_url(url)
+        self.dialect = self.url.get_backend_name()
+        self.wrote = asyncio.Event()
+        if self.dialect == "sqlite":
+            self._writer = _sqlite_engine(url, busy_timeout_ms, begin="BEGIN IMMEDIATE", pool_size=1)
+            self._reader = _sqlite_engine(url, busy_timeout_ms, begin="BEGIN", pool_size=4)
+        else:
+            self._writer = self._reader = create_async_engine(
+                url, pool_size=10, max_overflow=10, pool_timeout=POOL_TIMEOUT_S, pool_pre_ping=True
+            )
+
+    @classmethod
+    def sqlite(cls, path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> "Database":
+        """The SQLite database in the file ``path``, created when missing."""
+        return cls(f"sqlite+aiosqlite:///{path}", busy_timeout_ms=busy_timeout_ms)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that may write: committed when the block ends, rolled back when it raises.
+
+        Raises:
+            DatabaseUnavailableError: The database is locked, full or unreachable; nothing was written.
+        """
+        with _translated():
+            async with self._writer.begin() as connection:
+                yield connection
+                if (addition := before_commit.get()) is not None:
+                    await addition(connection)
+        self.wrote.set()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that sees one state of the database and writes nothing.
+
+        Raises:
+            DatabaseUnavailableError: The database is unreachable.
+        """
+        with _translated():
+            async with self._reader.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def leadership(self, name: str) -> AsyncIterator[bool]:
+        """Whether this process may act as the one ``name`` while the block runs.
+
+        PostgreSQL: a session advisory lock, given up by the server when the connection dies. SQLite: always true, the
+        state directory's lock admits one process.
+        """
+        if self.dialect == "sqlite":
+            yield True
+            return
+        with _translated():
+            async with self._writer.connect() as connection:
+                key = {"name": f"conclave:{name}"}
+                taken = await connection.scalar(text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))"), key)
+                await connection.commit()
+                try:
+                    yield bool(taken)
+                finally:
+                    if taken:
+                        await connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))"), key)
+
+    async def ping(self) -> None:
+        """Return when the database answers.
+
+        Raises:
+            DatabaseUnavailableError: It does not.
+        """
+        async with self.read() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._writer.dispose()
+        if self._reader is not self._writer:
+            await self._reader.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the driver's errors of availability into :class:`DatabaseUnavailableError`."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
+        raise _unavailable(error) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise _unavailable(error) from error
+        raise
+
+
+def _unavailable(error: Exception) -> DatabaseUnavailableError:
+    reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    return DatabaseUnavailableError(
+        f"the database does not answer or does not take the change: {reason}",
+        hint="nothing was written; conclave doctor tells more",
+    )
+
+
+def _sqlite_engine(url: str, busy_timeout_ms: int, *, begin: str, pool_size: int) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=POOL_TIMEOUT_S)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _on_connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions of its own
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout = {busy_timeout_ms}",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,1 @@
+"""Companies, people, invitations, and who of the host company may do what."""

@@ -1,0 +1,1 @@
+"""Engagements, charters, the pure policy, and provisioning by plan and apply."""

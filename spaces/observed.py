@@ -1,0 +1,132 @@
+"""What the homeserver was seen to have: the mirror of memberships and state that the feed keeps."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from config.clock import Millis
+from spaces.tables import feed_event, feed_transaction, observed_member, observed_state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedRoom:
+    """A room as the homeserver has it: its state without memberships, and each user's membership."""
+
+    state: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    members: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateEvent:
+    """A state event that the feed delivered."""
+
+    room_id: str
+    type: str
+    state_key: str
+    event_id: str
+    content: Mapping[str, Any]
+
+
+class ObservedStore:
+    """Reads and writes the mirror, on an open connection."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+        self._dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+
+    async def take_transaction(self, source: str, transaction_id: str, now: Millis) -> bool:
+        """Note a transaction; false when it was here before."""
+        statement = (
+            self._dialect.insert(feed_transaction)
+            .values(source=source, transaction_id=transaction_id, at=now)
+            .on_conflict_do_nothing()
+        )
+        return (await self._tx.execute(statement)).rowcount == 1
+
+    async def forget_transactions(self, before: Millis) -> None:
+        """Drop the notes of transactions older than ``before``; their events are still known by id."""
+        await self._tx.execute(delete(feed_transaction).where(feed_transaction.c.at < before))
+
+    async def known_events(self, event_ids: Sequence[str]) -> set[str]:
+        """Those of ``event_ids`` that were here before."""
+        found: set[str] = set()
+        for at in range(0, len(event_ids), 500):
+            part = event_ids[at : at + 500]
+            found.update(await self._tx.scalars(select(feed_event.c.event_id).where(feed_event.c.event_id.in_(part))))
+        return found
+
+    async def take_events(self, events: Sequence[tuple[str, str]]) -> None:
+        """Note events as (event id, room id)."""
+        if events:
+            rows = [{"event_id": event_id, "room_id": room_id} for event_id, room_id in events]
+            await self._tx.execute(self._dialect.insert(feed_event).on_conflict_do_nothing(), rows)
+
+    async def has_events(self, room_id: str) -> bool:
+        """Whether any event of the room was here."""
+        statement = select(func.count()).select_from(feed_event).where(feed_event.c.room_id == room_id).limit(1)
+        return bool(await self._tx.scalar(statement))
+
+    async def memberships(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """The membership of each (room id, user id) that is known."""
+        rooms, users = {room for room, _ in pairs}, {user for _, user in pairs}
+        columns = observed_member.c
+        rows = await self._tx.execute(
+            select(observed_member).where(columns.room_id.in_(rooms), columns.user_id.in_(users))
+        )
+        return {(row.room_id, row.user_id): row.membership for row in rows}
+
+    async def set_members(self, members: Mapping[tuple[str, str], tuple[str, str]]) -> None:
+        """Store (room id, user id) → (membership, event id)."""
+        if not members:
+            return
+        statement = self._dialect.insert(observed_member)
+        changes = {name: statement.excluded[name] for name in ("membership", "event_id")}
+        rows = [
+            {"room_id": room, "user_id": user, "membership": membership, "event_id": event}
+            for (room, user), (membership, event) in members.items()
+        ]
+        await self._tx.execute(
+            statement.on_conflict_do_update(index_elements=["room_id", "user_id"], set_=changes), rows
+        )
+
+    async def set_state(self, events: Sequence[StateEvent]) -> None:
+        """Store state; of two events for one (room, type, state key) the later in ``events`` wins."""
+        if not events:
+            return
+        latest = {(item.room_id, item.type, item.state_key): item for item in events}
+        statement = self._dialect.insert(observed_state)
+        changes = {name: statement.excluded[name] for name in ("event_id", "content")}
+        rows = [
+            {
+                "room_id": item.room_id,
+                "type": item.type,
+                "state_key": item.state_key,
+                "event_id": item.event_id,
+                "content": json.dumps(item.content),
+            }
+            for item in latest.values()
+        ]
+        await self._tx.execute(
+            statement.on_conflict_do_update(index_elements=["room_id", "type", "state_key"], set_=changes), rows
+        )
+
+    async def room(self, room_id: str) -> ObservedRoom:
+        """Everything seen of one room."""
+        states = await self._tx.execute(select(observed_state).where(observed_state.c.room_id == room_id))
+        members = await self._tx.execute(select(observed_member).where(observed_member.c.room_id == room_id))
+        return ObservedRoom(
+            state={(row.type, row.state_key): json.loads(row.content) for row in states},
+            members={row.user_id: row.membership for row in members},
+        )
+
+    async def joined(self, room_id: str) -> list[str]:
+        """Who is in the room, in order."""
+        where = (observed_member.c.room_id == room_id, observed_member.c.membership == "join")
+        return list(
+            await self._tx.scalars(select(observed_member.c.user_id).where(*where).order_by(observed_member.c.user_id))
+        )

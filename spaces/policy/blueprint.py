@@ -1,0 +1,78 @@
+"""What a charter fixes of its room: the state that the room is created with and must keep. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from spaces.policy.records import Charter, RoomKind
+
+ROOM_KEY = "org.conclave.room"
+"""Member of the ``m.room.create`` content that names the charter; a room has it from its first event on."""
+
+MEGOLM = "m.megolm.v1.aes-sha2"
+ROTATION_MESSAGES = 100
+ROTATION_MS = 86_400_000
+CALL_MEMBER = "org.matrix.msc3401.call.member"
+
+_NOBODY = 100
+_ANYBODY = 0
+
+StateKey = tuple[str, str]
+
+
+def creation_content(charter: Charter) -> dict[str, Any]:
+    """The ``content`` of the room's ``m.room.create`` that the hub asks for (specification, m.room.create)."""
+    content: dict[str, Any] = {ROOM_KEY: charter.key, "m.federate": False}
+    if charter.kind is RoomKind.SPACE:
+        content["type"] = "m.space"
+    return content
+
+
+def fixed_state(charter: Charter, bot: str) -> dict[StateKey, dict[str, Any]]:
+    """(event type, state key) → content that the room must have, as long as the charter says so."""
+    state: dict[StateKey, dict[str, Any]] = {
+        ("m.room.power_levels", ""): power_levels(charter, bot),
+        ("m.room.join_rules", ""): {"join_rule": "invite"},
+        ("m.room.history_visibility", ""): {"history_visibility": charter.history_visibility},
+        ("m.room.guest_access", ""): {"guest_access": "forbidden"},
+        ("m.room.name", ""): {"name": charter.name},
+        ("m.room.topic", ""): {"topic": charter.topic},
+    }
+    if charter.kind is RoomKind.ROOM:
+        state["m.room.encryption", ""] = {
+            "algorithm": MEGOLM,
+            "rotation_period_msgs": ROTATION_MESSAGES,
+            "rotation_period_ms": ROTATION_MS,
+        }
+    return state
+
+
+def power_levels(charter: Charter, bot: str) -> dict[str, Any]:
+    """Power levels under which members talk and the hub does everything else.
+
+    In room version 12 the creator's power is beyond levels and must not be listed; before, the bot has 100.
+    """
+    talking = charter.open and charter.kind is RoomKind.ROOM
+    return {
+        "users": {} if charter.room_version == "12" else {bot: _NOBODY},
+        "users_default": _ANYBODY,
+        "events": {CALL_MEMBER: _ANYBODY} if talking else {},
+        "events_default": _ANYBODY if talking else _NOBODY,
+        "state_default": _NOBODY,
+        "invite": _NOBODY,
+        "kick": _NOBODY,
+        "ban": _NOBODY,
+        "redact": _NOBODY,
+        "notifications": {"room": _NOBODY},
+    }
+
+
+def agrees(wanted: Mapping[str, Any], found: Mapping[str, Any], event_type: str) -> bool:
+    """Whether the state ``found`` is what the charter wants.
+
+    Synapse adds ``historical`` to power levels at creation (MSC2716); nothing else may differ.
+    """
+    if event_type == "m.room.power_levels":
+        found = {name: value for name, value in found.items() if name != "historical"}
+    if event_type == "m.room.topic":  # the homeserver adds the rendered form (MSC3765)
+        found = {name: value for name, value in found.items() if name != "m.topic"}
+    return dict(found) == dict(wanted)

@@ -1,0 +1,113 @@
+"""Charters and the roster, as the guard, the reconciler and the API hold them. Pure.
+
+Each record travels as a small versioned document (``spaces.policy.documents``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+Instant = int
+"""Milliseconds since 1970-01-01 UTC."""
+
+
+class Standing(StrEnum):
+    """Whether a company or person may take part."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class RoomKind(StrEnum):
+    """A Space, or a room in one."""
+
+    SPACE = "space"
+    ROOM = "room"
+
+
+class Recording(StrEnum):
+    """What is kept of a room beside its ledger entries."""
+
+    METADATA = "metadata"
+    RECORDED = "recorded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """Who may be in a room: the people of ``company``, or only those of one of its teams."""
+
+    company: str
+    team: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanyRecord:
+    """What the policy needs to know of a company; ``not_after`` is the contract's end."""
+
+    company: str
+    name: str
+    standing: Standing
+    not_after: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonRecord:
+    """What the policy needs to know of an enrolled person."""
+
+    user_id: str
+    person: str
+    company: str
+    standing: Standing
+    teams: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charter:
+    """The rule of one managed room; ``key`` is its name in the hub, written into its ``m.room.create`` event.
+
+    ``contact`` is whom a refused person may ask. Times in milliseconds; ``not_after`` is the engagement's end.
+    """
+
+    key: str
+    engagement: str
+    kind: RoomKind
+    name: str
+    topic: str
+    admits: tuple[Admission, ...]
+    companies: tuple[str, ...]
+    open: bool = True
+    not_after: Instant | None = None
+    history_visibility: str = "joined"
+    recording: Recording = Recording.METADATA
+    retention: str = "standard"
+    room_version: str = "12"
+    contact: str = ""
+
+
+class Roster(Protocol):
+    """The companies and people of the hub."""
+
+    def company(self, company: str) -> CompanyRecord | None:
+        """The company with this id."""
+        ...
+
+    def person(self, user_id: str) -> PersonRecord | None:
+        """The person with this Matrix account."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingRoster:
+    """A roster in memory."""
+
+    companies: Mapping[str, CompanyRecord]
+    people: Mapping[str, PersonRecord]
+
+    def company(self, company: str) -> CompanyRecord | None:
+        """The company with this id."""
+        return self.companies.get(company)
+
+    def person(self, user_id: str) -> PersonRecord | None:
+        """The person with this Matrix account."""
+        return self.people.get(user_id)

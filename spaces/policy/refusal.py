@@ -1,0 +1,85 @@
+"""What the policy says when it says no: stable codes, each with who can lift it. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """Why something was refused. The names never change; ``docs/policy.md`` lists them."""
+
+    ACCOUNT_PROTECTED = "ACCOUNT_PROTECTED"
+    CHARTER_MISSING = "CHARTER_MISSING"
+    COMPANY_ENDED = "COMPANY_ENDED"
+    COMPANY_NOT_ADMITTED = "COMPANY_NOT_ADMITTED"
+    COMPANY_SUSPENDED = "COMPANY_SUSPENDED"
+    COMPANY_UNKNOWN = "COMPANY_UNKNOWN"
+    ENCRYPTION_FIXED = "ENCRYPTION_FIXED"
+    ENGAGEMENT_CLOSED = "ENGAGEMENT_CLOSED"
+    GUARD_FAILED = "GUARD_FAILED"
+    HISTORY_FIXED = "HISTORY_FIXED"
+    INVITE_BY_HUB = "INVITE_BY_HUB"
+    JOIN_RULES_FIXED = "JOIN_RULES_FIXED"
+    KNOCK_CLOSED = "KNOCK_CLOSED"
+    MEMBERSHIP_BY_HUB = "MEMBERSHIP_BY_HUB"
+    PERSON_SUSPENDED = "PERSON_SUSPENDED"
+    PERSON_UNKNOWN = "PERSON_UNKNOWN"
+    PLAINTEXT = "PLAINTEXT"
+    POWER_FIXED = "POWER_FIXED"
+    ROOM_BY_HUB = "ROOM_BY_HUB"
+    ROOM_EXISTS = "ROOM_EXISTS"
+    SERVER_ACL_FIXED = "SERVER_ACL_FIXED"
+    SPACE_QUIET = "SPACE_QUIET"
+    STATE_FIXED = "STATE_FIXED"
+    UPGRADE_BY_HUB = "UPGRADE_BY_HUB"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """A code for people: what it means, and who can lift the refusal."""
+
+    meaning: str
+    lifted_by: str
+
+
+_NOBODY = "nobody: the hub needs it to keep its promises"
+_MANAGER = "a partner manager of the host company"
+
+EXPLANATIONS: dict[Code, Explanation] = {
+    Code.ACCOUNT_PROTECTED: Explanation(meaning="the hub's own accounts stay in every room", lifted_by=_NOBODY),
+    Code.CHARTER_MISSING: Explanation(meaning="no charter allows anything in this room", lifted_by=_MANAGER),
+    Code.COMPANY_ENDED: Explanation(meaning="the company's contract has ended", lifted_by=_MANAGER),
+    Code.COMPANY_NOT_ADMITTED: Explanation(meaning="the company has no part in this engagement", lifted_by=_MANAGER),
+    Code.COMPANY_SUSPENDED: Explanation(meaning="the company is suspended", lifted_by=_MANAGER),
+    Code.COMPANY_UNKNOWN: Explanation(meaning="the company is not in this hub", lifted_by=_MANAGER),
+    Code.ENCRYPTION_FIXED: Explanation(meaning="rooms are encrypted from the first event on", lifted_by=_NOBODY),
+    Code.ENGAGEMENT_CLOSED: Explanation(meaning="the engagement was closed or has ended", lifted_by=_MANAGER),
+    Code.GUARD_FAILED: Explanation(meaning="a rule crashed; in doubt, no", lifted_by="the operator, by mending it"),
+    Code.HISTORY_FIXED: Explanation(meaning="who may read what was said before is the charter's", lifted_by=_NOBODY),
+    Code.INVITE_BY_HUB: Explanation(meaning="the hub adds people, nobody else", lifted_by=_MANAGER),
+    Code.JOIN_RULES_FIXED: Explanation(meaning="who may enter is the charter's to say", lifted_by=_NOBODY),
+    Code.KNOCK_CLOSED: Explanation(meaning="asking to be let in is not how one enters", lifted_by=_MANAGER),
+    Code.MEMBERSHIP_BY_HUB: Explanation(meaning="the hub removes people, nobody else", lifted_by=_MANAGER),
+    Code.PERSON_SUSPENDED: Explanation(meaning="the person is suspended", lifted_by=_MANAGER),
+    Code.PERSON_UNKNOWN: Explanation(meaning="the person is not enrolled in this hub", lifted_by=_MANAGER),
+    Code.PLAINTEXT: Explanation(meaning="only encrypted messages are carried", lifted_by=_NOBODY),
+    Code.POWER_FIXED: Explanation(meaning="who may do what in a room is the charter's to say", lifted_by=_NOBODY),
+    Code.ROOM_BY_HUB: Explanation(meaning="only the hub makes rooms", lifted_by=_MANAGER),
+    Code.ROOM_EXISTS: Explanation(meaning="the charter's room exists already", lifted_by=_NOBODY),
+    Code.SERVER_ACL_FIXED: Explanation(meaning="which servers take part is the charter's to say", lifted_by=_NOBODY),
+    Code.SPACE_QUIET: Explanation(meaning="a Space carries no conversation; its rooms do", lifted_by=_NOBODY),
+    Code.STATE_FIXED: Explanation(meaning="this part of a room is the charter's to say", lifted_by=_MANAGER),
+    Code.UPGRADE_BY_HUB: Explanation(meaning="rooms are not replaced by their members", lifted_by=_NOBODY),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A no, with its code and a sentence for the person it is said to."""
+
+    code: Code
+    sentence: str
+
+    def text(self, contact: str = "") -> str:
+        """What the person's client shows: ``Conclave: … (CODE).``, and whom to ask where that helps."""
+        ask = EXPLANATIONS[self.code].lifted_by == _MANAGER and contact
+        return f"Conclave: {self.sentence} ({self.code})." + (f" Ask {contact}." if ask else "")

@@ -1,0 +1,184 @@
+"""The rules, one function each: why a request must be refused, or ``None``. Pure.
+
+Every rule that is asked about somebody or something it does not know refuses.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from spaces.policy.blueprint import CALL_MEMBER, MEGOLM, ROOM_KEY, agrees, creation_content, fixed_state
+from spaces.policy.records import Charter, CompanyRecord, Instant, PersonRecord, RoomKind, Roster, Standing
+from spaces.policy.refusal import Code, Refusal
+
+SPACE_LINKS = frozenset({"m.space.child", "m.space.parent"})
+CLEAR_TYPES = frozenset({"m.reaction", "m.room.redaction"})
+CLEAR_MEMBERS = frozenset({"body", "formatted_body", "msgtype", "url", "file", "info"})
+MAX_REACTION = 64
+
+_STATE_CODES = {
+    "m.room.encryption": Code.ENCRYPTION_FIXED,
+    "m.room.history_visibility": Code.HISTORY_FIXED,
+    "m.room.join_rules": Code.JOIN_RULES_FIXED,
+    "m.room.guest_access": Code.JOIN_RULES_FIXED,
+    "m.room.power_levels": Code.POWER_FIXED,
+    "m.room.server_acl": Code.SERVER_ACL_FIXED,
+    "m.room.tombstone": Code.UPGRADE_BY_HUB,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRequest:
+    """An event that somebody wants to send; ``state_key`` is ``None`` for one that is no state."""
+
+    sender: str
+    type: str
+    content: Mapping[str, Any] = field(default_factory=dict)
+    state_key: str | None = None
+
+
+def refuse_creation(request: EventRequest, charter: Charter | None, bot: str) -> Refusal | None:
+    """Only the hub creates rooms, each for a charter and as the charter says."""
+    if request.sender != bot:
+        return Refusal(Code.ROOM_BY_HUB, "rooms are made by the hub, for an engagement")
+    if charter is None:
+        return Refusal(Code.CHARTER_MISSING, f"there is no charter for {request.content.get(ROOM_KEY)!r}")
+    wanted = {**creation_content(charter), "room_version": charter.room_version}
+    found = {name: value for name, value in request.content.items() if name != "creator"}
+    if found != wanted:
+        return Refusal(Code.STATE_FIXED, f"the charter of {charter.key} wants the room created in another way")
+    return None
+
+
+def refuse_account(user_id: str, roster: Roster, now: Instant) -> Refusal | None:
+    """A person may use the hub at all: enrolled, and neither they nor their company shut out."""
+    person = roster.person(user_id)
+    if person is None:
+        return Refusal(Code.PERSON_UNKNOWN, f"{user_id} is not enrolled in this hub")
+    if person.standing is not Standing.ACTIVE:
+        return Refusal(Code.PERSON_SUSPENDED, f"{user_id} is suspended")
+    return refuse_company(person, roster.company(person.company), now)
+
+
+def refuse_person(user_id: str, charter: Charter, roster: Roster, now: Instant) -> Refusal | None:
+    """A person may be in a room, and act in it, while the charter admits them and nothing stands against them."""
+    refusal = refuse_account(user_id, roster, now)
+    if refusal is not None:
+        return refusal
+    person = roster.person(user_id)
+    return (person and refuse_admission(person, charter)) or refuse_engagement(charter, now)
+
+
+def refuse_company(person: PersonRecord, company: CompanyRecord | None, now: Instant) -> Refusal | None:
+    """The person's company must be in the hub, in good standing, under contract."""
+    if company is None:
+        return Refusal(Code.COMPANY_UNKNOWN, f"{person.company} is not in this hub")
+    if company.standing is not Standing.ACTIVE:
+        return Refusal(Code.COMPANY_SUSPENDED, f"{company.name} is suspended")
+    if company.not_after is not None and now >= company.not_after:
+        return Refusal(Code.COMPANY_ENDED, f"the contract with {company.name} has ended")
+    return None
+
+
+def refuse_admission(person: PersonRecord, charter: Charter) -> Refusal | None:
+    """The charter must name the person's company, or a team of it that the person is in."""
+    for admission in charter.admits:
+        if admission.company == person.company and (admission.team is None or admission.team in person.teams):
+            return None
+    return Refusal(Code.COMPANY_NOT_ADMITTED, f"{person.user_id} has no part in this engagement")
+
+
+def refuse_engagement(charter: Charter, now: Instant) -> Refusal | None:
+    """The engagement must be open and not over."""
+    if not charter.open:
+        return Refusal(Code.ENGAGEMENT_CLOSED, "this engagement is closed")
+    if charter.not_after is not None and now >= charter.not_after:
+        return Refusal(Code.ENGAGEMENT_CLOSED, "this engagement has ended")
+    return None
+
+
+def refuse_membership(
+    request: EventRequest, charter: Charter, roster: Roster, now: Instant, bot: str
+) -> Refusal | None:
+    """Who may be in a room is the charter's; who puts people in and takes them out is the hub."""
+    target, membership = request.state_key or "", request.content.get("membership")
+    if target == bot:
+        return None if request.sender == bot and membership == "join" else _protected(target)
+    if request.sender == bot:
+        return refuse_person(target, charter, roster, now) if membership == "invite" else None
+    if request.sender == target:
+        return _refuse_own_membership(target, membership, charter, roster, now)
+    if membership == "invite":
+        return (
+            refuse_person(request.sender, charter, roster, now)
+            or refuse_person(target, charter, roster, now)
+            or Refusal(Code.INVITE_BY_HUB, f"{target} is added by the hub, without an invitation")
+        )
+    return Refusal(Code.MEMBERSHIP_BY_HUB, "people are removed by the hub")
+
+
+def _protected(user_id: str) -> Refusal:
+    return Refusal(Code.ACCOUNT_PROTECTED, f"{user_id} belongs to the hub and stays as it is")
+
+
+def _refuse_own_membership(
+    user_id: str, membership: object, charter: Charter, roster: Roster, now: Instant
+) -> Refusal | None:
+    if membership == "leave":
+        return None
+    if membership == "join":
+        return refuse_person(user_id, charter, roster, now)
+    return Refusal(Code.KNOCK_CLOSED, "rooms cannot be knocked at; the hub adds the people of an engagement")
+
+
+def refuse_hub_event(request: EventRequest, charter: Charter, bot: str) -> Refusal | None:
+    """The hub itself may set only what the charter says: its stolen token opens no room."""
+    if request.state_key is None:
+        return _refuse_clear_text(request, charter)
+    if request.type in SPACE_LINKS:
+        return None
+    wanted = fixed_state(charter, bot).get((request.type, request.state_key))
+    if wanted is not None and agrees(wanted, request.content, request.type):
+        return None
+    return _state_refusal(request.type)
+
+
+def refuse_state(request: EventRequest) -> Refusal | None:
+    """Members change no state of a room but their own place in a call."""
+    own = (f"{request.sender}_", f"_{request.sender}_")
+    key = request.state_key or ""
+    if request.type == CALL_MEMBER and (key == request.sender or key.startswith(own)):
+        return None
+    return _state_refusal(request.type)
+
+
+def refuse_timeline(request: EventRequest, charter: Charter) -> Refusal | None:
+    """What members say is encrypted, and said in rooms, not in the Space."""
+    if charter.kind is RoomKind.SPACE:
+        return Refusal(Code.SPACE_QUIET, "a Space carries no conversation; use one of its rooms")
+    return _refuse_clear_text(request, charter)
+
+
+def _state_refusal(event_type: str) -> Refusal:
+    code = _STATE_CODES.get(event_type, Code.STATE_FIXED)
+    return Refusal(code, f"{event_type} is fixed by the charter of this room")
+
+
+def _refuse_clear_text(request: EventRequest, charter: Charter) -> Refusal | None:
+    if charter.kind is RoomKind.SPACE:
+        return Refusal(Code.SPACE_QUIET, "a Space carries no conversation")
+    content = request.content
+    if request.type == "m.room.encrypted":
+        sealed = content.get("algorithm") == MEGOLM and all(
+            isinstance(content.get(member), str) and content[member] for member in ("ciphertext", "session_id")
+        )
+        if sealed and not CLEAR_MEMBERS & content.keys():
+            return None
+    elif request.type == "m.reaction":
+        relation = content.get("m.relates_to")
+        key = relation.get("key") if isinstance(relation, Mapping) else None
+        if isinstance(key, str) and len(key) <= MAX_REACTION and not CLEAR_MEMBERS & content.keys():
+            return None
+    elif request.type in CLEAR_TYPES:
+        return None
+    return Refusal(Code.PLAINTEXT, "this room carries encrypted messages only; let your client encrypt")

@@ -1,0 +1,59 @@
+"""Pushing charters and roster to the guard, signed, until it has the newest version of each."""
+
+import asyncio
+from typing import Protocol
+
+from config.db import Database
+from spaces.gateway import Homeserver, SignedDocument
+from spaces.policy.documents import Document
+from spaces.store import DocumentStore
+
+BATCH = 500
+
+
+class DocumentSigner(Protocol):
+    """Signs with the hub's document key."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The Ed25519 signature of ``message``."""
+        ...
+
+
+class Publisher:
+    """Brings the guard's documents up to date; one push at a time."""
+
+    def __init__(self, db: Database, homeserver: Homeserver, signer: DocumentSigner) -> None:
+        self._db = db
+        self._homeserver = homeserver
+        self._signer = signer
+        self._turn = asyncio.Lock()
+
+    async def publish(self) -> int:
+        """Push every version that the guard does not have; returns how many.
+
+        Raises:
+            HomeserverError: The guard did not take them; they stay to be pushed.
+        """
+        pushed = 0
+        async with self._turn:
+            while documents := await self._unpushed():
+                await self._homeserver.put_documents([self._signed(item) for item in documents])
+                async with self._db.begin() as tx:
+                    await DocumentStore(tx).mark_pushed(documents)
+                pushed += len(documents)
+        return pushed
+
+    async def compare(self, stored: dict[str, int]) -> None:
+        """Push everything again when the guard does not have as many documents as it was given."""
+        async with self._db.read() as connection:
+            expected = await DocumentStore(connection).counts()
+        if any(stored.get(kind, 0) < count for kind, count in expected.items()):
+            async with self._db.begin() as tx:
+                await DocumentStore(tx).mark_all_unpushed()
+
+    async def _unpushed(self) -> list[Document]:
+        async with self._db.read() as connection:
+            return await DocumentStore(connection).unpushed(BATCH)
+
+    def _signed(self, item: Document) -> SignedDocument:
+        return SignedDocument(document=item, signature=self._signer.sign(item.signed_bytes()))

@@ -1,0 +1,249 @@
+"""SQL of engagements, rooms and documents, on an open connection; the caller owns the transaction."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from config.clock import Millis
+from spaces.model import Engagement, EngagementKind, EngagementStatus, ManagedRoom
+from spaces.policy.documents import Document, DocumentKind, Record, charter_of, company_of, document_of, person_of
+from spaces.policy.records import Charter, CompanyRecord, PersonRecord, RoomKind
+from spaces.tables import document, engagement, room
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RosterSnapshot:
+    """All companies and enrolled people; a :class:`spaces.policy.records.Roster`."""
+
+    companies: Mapping[str, CompanyRecord]
+    people: Mapping[str, PersonRecord]
+
+    def company(self, company: str) -> CompanyRecord | None:
+        """The company with this id."""
+        return self.companies.get(company)
+
+    def person(self, user_id: str) -> PersonRecord | None:
+        """The person with this Matrix account."""
+        return self.people.get(user_id)
+
+
+class DocumentStore:
+    """Charters and roster, each with a version that only grows."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+        self._dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+
+    async def put(self, record: Record, now: Millis) -> None:
+        """Store ``record`` as the newest version, to be pushed to the guard.
+
+        The version is the time unless that would not grow: so that after the database was put back from a backup,
+        new versions are still newer than what the guard has.
+        """
+        shape = document_of(record, 1)
+        where = (document.c.kind == shape.kind.value, document.c.key == shape.key)
+        stored = await self._tx.scalar(select(document.c.version).where(*where))
+        row = {
+            "kind": shape.kind.value,
+            "key": shape.key,
+            "version": now if stored is None else max(stored + 1, now),
+            "body": json.dumps(shape.body),
+            "gone": False,
+            "pushed_version": 0,
+        }
+        statement = self._dialect.insert(document).values(row)
+        changes = {name: statement.excluded[name] for name in ("version", "body", "gone")}
+        await self._tx.execute(statement.on_conflict_do_update(index_elements=["kind", "key"], set_=changes))
+
+    async def charter(self, key: str) -> Charter | None:
+        """The charter of the room ``key``."""
+        body = await self._body(DocumentKind.CHARTER, key)
+        return None if body is None else charter_of(body)
+
+    async def company(self, company: str) -> CompanyRecord | None:
+        """The record of one company."""
+        body = await self._body(DocumentKind.COMPANY, company)
+        return None if body is None else company_of(body)
+
+    async def person(self, user_id: str) -> PersonRecord | None:
+        """The record of one enrolled person."""
+        body = await self._body(DocumentKind.PERSON, user_id)
+        return None if body is None else person_of(body)
+
+    async def charters(self) -> dict[str, Charter]:
+        """Every charter by its key."""
+        return {key: charter_of(body) for key, body in await self._all(DocumentKind.CHARTER)}
+
+    async def roster(self) -> RosterSnapshot:
+        """Every company and every enrolled person."""
+        companies = {key: company_of(body) for key, body in await self._all(DocumentKind.COMPANY)}
+        people = {key: person_of(body) for key, body in await self._all(DocumentKind.PERSON)}
+        return RosterSnapshot(companies=companies, people=people)
+
+    async def people(self, user_ids: Sequence[str]) -> dict[str, PersonRecord]:
+        """The enrolled people among ``user_ids``, by Matrix user id."""
+        where = (document.c.kind == DocumentKind.PERSON.value, document.c.key.in_(user_ids), ~document.c.gone)
+        rows = await self._tx.execute(select(document.c.key, document.c.body).where(*where))
+        return {row.key: person_of(json.loads(row.body)) for row in rows}
+
+    async def unpushed(self, limit: int) -> list[Document]:
+        """Up to ``limit`` documents whose newest version the guard does not have yet: roster first, then charters."""
+        statement = select(document).where(document.c.pushed_version < document.c.version)
+        rows = await self._tx.execute(statement.order_by(document.c.kind.desc(), document.c.version).limit(limit))
+        return [
+            Document(
+                kind=DocumentKind(row.kind),
+                key=row.key,
+                version=row.version,
+                body=json.loads(row.body),
+                gone=row.gone,
+            )
+            for row in rows
+        ]
+
+    async def mark_pushed(self, documents: Sequence[Document]) -> None:
+        """Note that the guard has these versions."""
+        for item in documents:
+            await self._tx.execute(
+                update(document)
+                .where(document.c.kind == item.kind.value, document.c.key == item.key)
+                .values(pushed_version=item.version)
+            )
+
+    async def mark_all_unpushed(self) -> None:
+        """Have everything pushed again: the guard's database is not the one that it was."""
+        await self._tx.execute(update(document).values(pushed_version=0))
+
+    async def counts(self) -> dict[str, int]:
+        """How many documents of each kind the guard should have."""
+        statement = select(document.c.kind, func.count()).where(document.c.pushed_version > 0).group_by(document.c.kind)
+        return {row[0]: row[1] for row in await self._tx.execute(statement)}
+
+    async def _body(self, kind: DocumentKind, key: str) -> dict[str, Any] | None:
+        where = (document.c.kind == kind.value, document.c.key == key, ~document.c.gone)
+        body = await self._tx.scalar(select(document.c.body).where(*where))
+        return None if body is None else dict(json.loads(body))
+
+    async def _all(self, kind: DocumentKind) -> list[tuple[str, dict[str, Any]]]:
+        where = (document.c.kind == kind.value, ~document.c.gone)
+        rows = await self._tx.execute(select(document.c.key, document.c.body).where(*where))
+        return [(row.key, json.loads(row.body)) for row in rows]
+
+
+class EngagementStore:
+    """Engagements."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def add(self, item: Engagement) -> None:
+        """Store a new engagement."""
+        await self._tx.execute(insert(engagement).values(**_engagement_row(item)))
+
+    async def save(self, item: Engagement) -> None:
+        """Store what changed of an engagement."""
+        await self._tx.execute(update(engagement).where(engagement.c.id == item.id).values(**_engagement_row(item)))
+
+    async def get(self, engagement_id: str) -> Engagement | None:
+        """One engagement."""
+        row = (await self._tx.execute(select(engagement).where(engagement.c.id == engagement_id))).one_or_none()
+        return None if row is None else _engagement(row)
+
+    async def of_partner(self, partner: str) -> list[Engagement]:
+        """The engagements of one company, the oldest first."""
+        statement = select(engagement).where(engagement.c.partner == partner).order_by(engagement.c.opened_at)
+        return [_engagement(row) for row in await self._tx.execute(statement)]
+
+    async def page(self, *, after: str, limit: int) -> list[Engagement]:
+        """Up to ``limit`` engagements in the order of their ids, from behind ``after`` on."""
+        statement = select(engagement).where(engagement.c.id > after).order_by(engagement.c.id).limit(limit)
+        return [_engagement(row) for row in await self._tx.execute(statement)]
+
+
+class RoomStore:
+    """Managed rooms."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+
+    async def add(self, rooms: Sequence[ManagedRoom]) -> None:
+        """Store new rooms."""
+        await self._tx.execute(insert(room), [_room_row(item) for item in rooms])
+
+    async def save(self, item: ManagedRoom) -> None:
+        """Store what changed of a room."""
+        await self._tx.execute(update(room).where(room.c.key == item.key).values(**_room_row(item)))
+
+    async def get(self, key: str) -> ManagedRoom | None:
+        """One room by its key."""
+        row = (await self._tx.execute(select(room).where(room.c.key == key))).one_or_none()
+        return None if row is None else _room(row)
+
+    async def by_room_ids(self, room_ids: Sequence[str]) -> dict[str, ManagedRoom]:
+        """The managed rooms among ``room_ids``, by Matrix room id."""
+        rows = await self._tx.execute(select(room).where(room.c.room_id.in_(room_ids)))
+        return {row.room_id: _room(row) for row in rows}
+
+    async def of_engagement(self, engagement_id: str) -> list[ManagedRoom]:
+        """The rooms of an engagement, its Space first."""
+        statement = select(room).where(room.c.engagement == engagement_id).order_by(room.c.position)
+        return [_room(row) for row in await self._tx.execute(statement)]
+
+    async def page(self, *, after: str, limit: int) -> list[ManagedRoom]:
+        """Up to ``limit`` rooms in the order of their keys, from behind ``after`` on."""
+        statement = select(room).where(room.c.key > after).order_by(room.c.key).limit(limit)
+        return [_room(row) for row in await self._tx.execute(statement)]
+
+    async def all_engagements(self) -> list[str]:
+        """The ids of every engagement that has rooms."""
+        return list(await self._tx.scalars(select(room.c.engagement).distinct().order_by(room.c.engagement)))
+
+    async def room_ids(self) -> list[str]:
+        """The Matrix ids of every managed room that exists."""
+        statement = select(room.c.room_id).where(room.c.room_id.is_not(None)).order_by(room.c.room_id)
+        return [room_id for room_id in await self._tx.scalars(statement) if room_id is not None]
+
+
+def _engagement_row(item: Engagement) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "kind": item.kind.value,
+        "partner": item.partner,
+        "template": item.template,
+        "team": item.team,
+        "status": item.status.value,
+        "opened_at": item.opened_at,
+        "opened_by": item.opened_by,
+        "closed_at": item.closed_at,
+    }
+
+
+def _engagement(row: Row[Any]) -> Engagement:
+    values = dict(row._mapping)
+    return Engagement(
+        **{**values, "kind": EngagementKind(values["kind"]), "status": EngagementStatus(values["status"])}
+    )
+
+
+def _room_row(item: ManagedRoom) -> dict[str, Any]:
+    return {
+        "key": item.key,
+        "engagement": item.engagement,
+        "kind": item.kind.value,
+        "position": item.position,
+        "room_id": item.room_id,
+        "settled": item.settled,
+        "problem": item.problem,
+        "attempts": item.attempts,
+        "retry_at": item.retry_at,
+    }
+
+
+def _room(row: Row[Any]) -> ManagedRoom:
+    values = dict(row._mapping)
+    return ManagedRoom(**{**values, "kind": RoomKind(values["kind"])})

@@ -1,0 +1,82 @@
+"""Tables of engagements, rooms, documents, and of what the homeserver was seen to have."""
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, Table, Text
+
+from config.db import metadata
+
+document = Table(
+    "document",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("gone", Boolean, nullable=False),
+    Column("pushed_version", BigInteger, nullable=False),
+)
+
+engagement = Table(
+    "engagement",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("partner", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("team", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("opened_by", Text, nullable=False),
+    Column("closed_at", BigInteger),
+)
+Index("ix_engagement_partner", engagement.c.partner)
+
+room = Table(
+    "room",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("engagement", Text, ForeignKey("engagement.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("room_id", Text, unique=True),
+    Column("settled", Boolean, nullable=False),
+    Column("problem", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("retry_at", BigInteger, nullable=False),
+)
+Index("ix_room_engagement", room.c.engagement)
+
+observed_member = Table(
+    "observed_member",
+    metadata,
+    Column("room_id", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("membership", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+)
+
+observed_state = Table(
+    "observed_state",
+    metadata,
+    Column("room_id", Text, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("state_key", Text, primary_key=True),
+    Column("event_id", Text, nullable=False),
+    Column("content", Text, nullable=False),
+)
+
+feed_event = Table(
+    "feed_event",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("room_id", Text, nullable=False),
+)
+Index("ix_feed_event_room", feed_event.c.room_id)
+
+feed_transaction = Table(
+    "feed_transaction",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("transaction_id", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+Index("ix_feed_transaction_at", feed_transaction.c.at)
