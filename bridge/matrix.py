@@ -79,8 +79,9 @@ class SynapseGateway:
         return await self._call("GET", f"{GUARD}/status", token=self._guard_token)
 
     async def version(self) -> str:
-        """Synapse's version."""
-        return str((await self._call("GET", f"{ADMIN}/v1/server_version"))["server_version"])
+        """Synapse's version, such as ``1.163.2``."""
+        found = str((await self._call("GET", f"{ADMIN}/v1/server_version"))["server_version"])
+        return found.split()[0]  # in a git checkout Synapse adds the branch
 
     async def devices(self, user_id: str) -> list[str]:
         """The ids of a user's devices."""

@@ -137,7 +137,7 @@ def export(
         )
     client = client_of(ctx)
     order = client.post("/v1/exports")
-    files = _fetch(client, order["entry"], out)
+    files = fetch_bundle(client, order["entry"], out)
     if as_json:
         write_json({**order, "out": str(out), "files": files})
         return
@@ -146,7 +146,7 @@ def export(
     say(f"Next: conclave audit verify {out} --vkey log.vkey    (the key that you got when the hub was set up)")
 
 
-def _fetch(client: HubClient, entry: int, out: Path) -> int:
+def fetch_bundle(client: HubClient, entry: int, out: Path) -> int:
     """Unpack the bundle beside ``out`` and move it there whole; returns how many files it has."""
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

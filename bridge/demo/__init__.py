@@ -1,0 +1,1 @@
+"""The whole story, told by a program: ``make demo``."""

@@ -1,0 +1,332 @@
+"""The story: a host company, a partner, three people, six forbidden acts, a suspension, and a trail that verifies."""
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+
+from audit.files import Folder
+from audit.keys import verify_ed25519
+from audit.note import VerifierKey
+from audit.verify import VerificationError, verify_bundle
+from bridge.cli.audit import fetch_bundle
+from bridge.cli.client import HubClient
+from bridge.demo.people import Plain, Reader, close_all
+
+MESSAGES = 30
+PASSWORD = "a password for the story only"  # noqa: S105  # of people who live for a minute
+PATIENCE_S = 60
+LOOK_S = 0.1
+
+T = TypeVar("T")
+
+
+class StoryError(Exception):
+    """Something did not go as the story tells it."""
+
+
+@dataclass(slots=True)
+class Narrator:
+    """Tells the story and takes its times."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def heading(self, text: str) -> None:
+        """A new part."""
+        print(f"\n{text}", flush=True)  # noqa: T201  # the story is this program's output
+
+    def quote(self, text: str) -> None:
+        """A detail."""
+        print(f"      {text}", flush=True)  # noqa: T201
+
+    @contextmanager
+    def step(self, name: str, text: str) -> Iterator[None]:
+        """A step with its time."""
+        began = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - began, 2)
+        print(f"  ✓ {text}  ({self.seconds[name]:.1f} s)", flush=True)  # noqa: T201
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where the story happens; ``suffix`` makes names unique on a hub that has heard it before."""
+
+    client: HubClient
+    place: Path
+    out: Path
+    host: str
+    suffix: str
+
+    @property
+    def partner(self) -> str:
+        """The partner's id."""
+        return f"northwind{self.suffix}"
+
+    @property
+    def team(self) -> str:
+        """The host's team."""
+        return f"partner-north{self.suffix}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What is counted."""
+
+    events_sent: int = 0
+    decrypted: int = 0
+    refusals: int = 0
+    entries: int = 0
+
+
+async def call(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    """A call of the hub's API, without holding up the clients."""
+    return await asyncio.to_thread(function, *arguments, **options)
+
+
+async def tell(stage: Stage, narrator: Narrator) -> int:
+    """Tell the whole story; 0 when everything held.
+
+    Raises:
+        StoryError: Something did not.
+    """
+    began, tally, readers = time.monotonic(), Tally(), []
+    shutil.rmtree(stage.out, ignore_errors=True)
+    stage.out.mkdir(parents=True)
+    try:
+        narrator.heading("Onboarding")
+        readers = await _onboard(stage, narrator)
+        narrator.heading("Talking")
+        rooms = await _open(stage, narrator, readers)
+        await _talk(narrator, tally, readers, rooms["Deals"])
+        narrator.heading("Six things that the rules forbid, tried through the plain client-server API")
+        await _forbidden(stage, narrator, tally, readers[1], rooms["Deals"])
+        narrator.heading("Shutting somebody out")
+        await _suspend(stage, narrator, tally, readers, rooms["Deals"])
+        narrator.heading("The trail")
+        await _export(stage, narrator, tally)
+    finally:
+        await close_all(readers)
+    seconds = {**narrator.seconds, "story": round(time.monotonic() - began, 2)}
+    summary = {
+        "events_sent": tally.events_sent,
+        "decrypted_messages": tally.decrypted,
+        "refusals": tally.refusals,
+        "entries": tally.entries,
+        "seconds": seconds,
+    }
+    (stage.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    narrator.heading(f"Everything held. {stage.out}/ has the bundle, the log's key and the figures.")
+    return 0
+
+
+async def _onboard(stage: Stage, narrator: Narrator) -> list[Reader]:
+    client, host, partner = stage.client, stage.host, stage.partner
+    with narrator.step("company", 'company add: partner "Northwind Trading", nobody there can see anyone yet'):
+        body = {"id": partner, "name": "Northwind Trading", "kind": "reseller", "seats": 25}
+        await call(client.post, "/v1/companies", body)
+    cast = [
+        ("Dana Fox", f"dana{stage.suffix}@contoso.example", host, [stage.team]),
+        ("Bob Lee", f"bob{stage.suffix}@northwind.example", partner, []),
+        ("Ann Chu", f"ann{stage.suffix}@northwind.example", partner, []),
+    ]
+    homeserver = (await call(client.get, "/v1/status"))["homeserver"]
+    accounts = []
+    with narrator.step("people", "person invite, person enrol: three people choose their user names"):
+        for name, email, company, teams in cast:
+            body = {"company": company, "name": name, "email": email, "teams": teams}
+            link = (await call(client.post, "/v1/people", body))["link"]
+            enrolment = {
+                "secret": link.rpartition("/")[2],
+                "username": name.split()[0].lower() + stage.suffix,
+                "password": PASSWORD,
+            }
+            answer = await call(HubClient(url=client.url, token="").post, "/v1/enrol", enrolment)
+            accounts.append((name, answer["user_id"]))
+            narrator.quote(f"{name} is {answer['user_id']}")
+    with narrator.step("clients", "three matrix-nio clients sign in, each with its own key store"):
+        places = [stage.place / "clients" / name.split()[0] for name, _ in accounts]
+        return await asyncio.gather(
+            *(
+                Reader.sign_in(homeserver, name, user_id, PASSWORD, place)
+                for (name, user_id), place in zip(accounts, places, strict=True)
+            )
+        )
+
+
+async def _open(stage: Stage, narrator: Narrator, readers: list[Reader]) -> dict[str, str]:
+    with narrator.step(
+        "partnership", "partnership open: a Space and three encrypted rooms, everyone concerned in them"
+    ):
+        body = {"partner": stage.partner, "team": stage.team, "template": "reseller"}
+        await call(stage.client.post, "/v1/partnerships", body)
+        found = await _until(lambda: _settled(stage), "the rooms are not as their charters say")
+    rooms = {room["name"]: room["room_id"] for room in found["rooms"]}
+    for reader in readers:
+        await reader.sync()
+        if missing := set(rooms.values()) - reader.client.rooms.keys():
+            raise StoryError(f"{reader.name} does not see {len(missing)} of the rooms")
+    return rooms
+
+
+def _settled(stage: Stage) -> dict[str, Any] | None:
+    found = stage.client.get(f"/v1/partnerships/{stage.partner}")
+    return found if found["settled"] else None
+
+
+async def _talk(narrator: Narrator, tally: Tally, readers: list[Reader], room_id: str) -> None:
+    sent: dict[str, set[str]] = {reader.user_id: set() for reader in readers}
+    with narrator.step("talk", f"{MESSAGES} encrypted messages; each client decrypts what the others wrote"):
+        for number in range(MESSAGES):
+            reader = readers[number % len(readers)]
+            event_id = await reader.say(room_id, f"{reader.name}, message {number + 1}")
+            if event_id is None:
+                raise StoryError(f"message {number + 1} by {reader.name} was refused")
+            sent[reader.user_id].add(event_id)
+        everything = set().union(*sent.values())
+        for reader in readers:
+            if not await reader.read_all(everything - sent[reader.user_id]):
+                raise StoryError(f"{reader.name} could not decrypt everything")
+    tally.events_sent += len(everything)
+    tally.decrypted += sum(len(reader.read) for reader in readers)
+
+
+async def _forbidden(stage: Stage, narrator: Narrator, tally: Tally, reader: Reader, room_id: str) -> None:
+    room, bot = quote(room_id, safe=""), f"@conclave:{reader.user_id.split(':', 1)[1]}"
+    levels = {"users": {reader.user_id: 100}, "users_default": 0}
+    acts: list[tuple[str, str, str, str, dict[str, Any]]] = [
+        ("make a room of his own", "ROOM_BY_HUB", "POST", "/createRoom", {"name": "Side room"}),
+        (
+            "invite an outsider",
+            "PERSON_UNKNOWN",
+            "POST",
+            f"/rooms/{room}/invite",
+            {"user_id": "@mallory:evil.example"},
+        ),
+        (
+            "write without encryption",
+            "PLAINTEXT",
+            "PUT",
+            f"/rooms/{room}/send/m.room.message/plain",
+            {"msgtype": "m.text", "body": "in the clear"},
+        ),
+        (
+            "open the history to all",
+            "HISTORY_FIXED",
+            "PUT",
+            f"/rooms/{room}/state/m.room.history_visibility",
+            {"history_visibility": "world_readable"},
+        ),
+        ("make himself powerful", "POWER_FIXED", "PUT", f"/rooms/{room}/state/m.room.power_levels", levels),
+        ("remove the hub's account", "ACCOUNT_PROTECTED", "POST", f"/rooms/{room}/kick", {"user_id": bot}),
+    ]
+    with narrator.step("forbidden", "all six refused, in words, and recorded"):
+        start = (await call(stage.client.get, "/v1/ledger"))["size"]
+        async with aiohttp.ClientSession() as session:
+            plain = Plain(homeserver=reader.client.homeserver, token=reader.client.access_token, session=session)
+            for what, code, method, path, body in acts:
+                answer = await plain.call(method, path, body)
+                if answer.status != 403 or answer.code != code:
+                    raise StoryError(f"{what}: expected 403 {code}, got {answer.status} {answer.code} {answer.text}")
+                narrator.quote(f"{what}: “{answer.text}”")
+        wanted = {code for _, code, *_ in acts}
+        recorded = await _until(lambda: _recorded(stage, start, wanted), "the refusals are not in the ledger")
+    tally.refusals = recorded
+
+
+def _recorded(stage: Stage, start: int, wanted: set[str]) -> int | None:
+    """How many refusals the ledger has since ``start``, once each of ``wanted`` is among them."""
+    found = stage.client.get("/v1/ledger/entries", start=start, kind="guard.refused", limit=500)["items"]
+    codes = [entry["entry"]["data"]["code"] for entry in found]
+    return len(codes) if wanted <= set(codes) else None
+
+
+async def _suspend(stage: Stage, narrator: Narrator, tally: Tally, readers: list[Reader], room_id: str) -> None:
+    dana, bob, ann = readers
+    with narrator.step("suspend", "person suspend: Bob can no longer send, and leaves every room; the others go on"):
+        body = {"reason": "laptop stolen"}
+        answer = await call(stage.client.post, f"/v1/people/{quote(bob.user_id, safe='')}/suspend", body)
+        if not answer["enforced"]:
+            raise StoryError("the suspension is not enforced")
+        if await bob.say(room_id, "one more thing") is not None:
+            raise StoryError("a suspended person could send")
+        await _until(lambda: _left(stage, bob.user_id), "the suspended person is still in a room")
+        await dana.sync()
+        event_id = await dana.say(room_id, "Bob is out; new keys from here on")
+        if event_id is None or not await ann.read_all({event_id}):
+            raise StoryError("the others cannot go on")
+    tally.events_sent += 1
+    tally.decrypted += 1
+
+
+def _left(stage: Stage, user_id: str) -> bool | None:
+    rooms = stage.client.get(f"/v1/partnerships/{stage.partner}")["rooms"]
+    people = [stage.client.get(f"/v1/rooms/{room['key']}")["people"] for room in rooms]
+    return True if not any(user_id in one for one in people) else None
+
+
+async def _export(stage: Stage, narrator: Narrator, tally: Tally) -> None:
+    bundle, vkey = stage.out / "bundle", stage.out / "log.vkey"
+    with narrator.step("export", "a compliance officer, another person than the partner manager, exports the trail"):
+        officer = await call(_officer, stage)
+        order = await call(officer.post, "/v1/exports")
+        await call(fetch_bundle, officer, order["entry"], bundle)
+        key = (await call(officer.get, "/v1/ledger"))["vkey"]
+        vkey.write_text(key + "\n")
+    with narrator.step("verify", "audit verify: offline, every file, against the log's key"):
+        report = await call(verify_bundle, Folder(bundle), VerifierKey.parse(key), verify_ed25519)
+    tally.entries = report.checkpoint.size
+    narrator.quote(f"{report.checkpoint.size} entries: {_most(report.kinds)}")
+    with narrator.step("tamper", "one byte changed in a copy: the verifier names the entry"):
+        narrator.quote(f"✗ {await call(_tampered, stage, bundle, key)}")
+
+
+def _officer(stage: Stage) -> HubClient:
+    email = f"eve{stage.suffix}@contoso.example"
+    stage.client.post("/v1/people", {"company": stage.host, "name": "Eve Stone", "email": email})
+    stage.client.post("/v1/roles/grant", {"person": email, "role": "compliance-officer"})
+    token = stage.client.post("/v1/credentials", {"person": email, "device": "story", "days": 1})["token"]
+    return HubClient(url=stage.client.url, token=token)
+
+
+def _most(kinds: dict[str, int]) -> str:
+    ordered = sorted(kinds.items(), key=lambda item: -item[1])[:5]
+    return ", ".join(f"{count} {kind}" for kind, count in ordered) + ", …"
+
+
+def _tampered(stage: Stage, bundle: Path, key: str) -> str:
+    """Change one byte of a copy, and return what the verifier says."""
+    copy = stage.place / "tampered"
+    shutil.copytree(bundle, copy)
+    victim = next((copy / "tile" / "entries").rglob("*.p/*"), None) or copy / "tile" / "entries" / "000"
+    data = bytearray(victim.read_bytes())
+    at = data.index(b"message.sent")
+    data[at : at + 7] = b"massage"
+    victim.write_bytes(bytes(data))
+    try:
+        verify_bundle(Folder(copy), VerifierKey.parse(key), verify_ed25519)
+    except VerificationError as error:
+        if not error.where.startswith("entry "):
+            raise StoryError(f"the verifier did not name the entry: {error}") from None
+        return f"{error.where} {error.detail}"
+    raise StoryError("the tampered bundle verifies")
+
+
+async def _until(look: Callable[[], T | None], otherwise: str) -> T:
+    """What ``look`` finds, as soon as it finds something."""
+    ends = time.monotonic() + PATIENCE_S
+    while True:
+        found = await call(look)
+        if found is not None:
+            return found
+        if time.monotonic() > ends:
+            raise StoryError(f"{otherwise} after {PATIENCE_S} s")
+        await asyncio.sleep(LOOK_S)
