@@ -100,7 +100,7 @@ class Sequencer:
         async with self._db.read() as connection:
             store = LedgerStore(connection)
             head = await store.head()
-            if head.size == 0 or head.signed_size == head.size:
+            if head.size in {0, head.signed_size}:
                 return
             first = (await self._signer.head()).size
             proof = await with_tiles(

@@ -1,6 +1,6 @@
 """Tiles of a transparency log: paths, contents, and hashes read from them (C2SP tlog-tiles).
 
-A tile holds up to 256 hashes of one level; level ``L`` tile hash ``n`` is the root over ``256**L`` leaves. Entry bundles
+A tile holds up to 256 hashes of one level; each hash at level ``L`` is the root over ``256**L`` leaves. Entry bundles
 hold up to 256 entries. Pure and alone, as ``audit.tree``.
 """
 

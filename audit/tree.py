@@ -49,8 +49,8 @@ class Frontier:
     def extend(self, leaf_hashes: Iterable[bytes]) -> "Frontier":
         """The frontier after ``leaf_hashes`` were appended in that order."""
         size, peaks = self.size, list(self.peaks)
-        for node in leaf_hashes:
-            carry = size
+        for leaf in leaf_hashes:
+            carry, node = size, leaf
             while carry & 1:  # each trailing 1 of the size is a peak that the new leaf completes
                 node = node_hash(peaks.pop(), node)
                 carry >>= 1
@@ -71,11 +71,6 @@ class Frontier:
 def read_frontier(size: int, reader: HashReader) -> Frontier:
     """The frontier of the first ``size`` leaves, read from stored hashes."""
     return Frontier(size, tuple(reader.subtree(level, index) for level, index in _perfect_subtrees(0, size)))
-
-
-def tree_root(size: int, reader: HashReader) -> bytes:
-    """The tree head over the first ``size`` leaves."""
-    return read_frontier(size, reader).root()
 
 
 def inclusion_proof(index: int, size: int, reader: HashReader) -> list[bytes]:
@@ -162,11 +157,15 @@ def verify_consistency(first: int, second: int, proof: Sequence[bytes], first_ro
         _verify_trivial(first, second, proof, first_root, second_root)
         return
     _check_lengths(first_root, second_root, *proof)
-    path = list(proof)
-    if first & (first - 1) == 0:
-        path.insert(0, first_root)
+    path = [first_root, *proof] if first & (first - 1) == 0 else list(proof)
     if not path:
         raise ProofError("the proof is empty")
+    if _fold(first, second, path) != (first_root, second_root):
+        raise ProofError("the proof does not lead to both roots")
+
+
+def _fold(first: int, second: int, path: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The two roots that the consistency path leads to; steps 3 to 6 of RFC 9162, section 2.1.4.2."""
     fn, sn = first - 1, second - 1
     while fn & 1:
         fn, sn = fn >> 1, sn >> 1
@@ -183,8 +182,7 @@ def verify_consistency(first: int, second: int, proof: Sequence[bytes], first_ro
         fn, sn = fn >> 1, sn >> 1
     if sn != 0:
         raise ProofError("the proof is shorter than the path")
-    if old != first_root or new != second_root:
-        raise ProofError("the proof does not lead to both roots")
+    return old, new
 
 
 def _verify_trivial(first: int, second: int, proof: Sequence[bytes], first_root: bytes, second_root: bytes) -> None:

@@ -73,7 +73,6 @@ class Report:
     checkpoint: Checkpoint
     key: VerifierKey
     kinds: Counter[str] = field(default_factory=Counter)
-    first_at: int | None = None
     last_at: int | None = None
     files: int = 0
     disclosed: int = 0
@@ -210,7 +209,6 @@ class _Walk:
     def _take(self, entry: dict[str, Any]) -> None:
         if self.position == 0:
             self.first = entry
-            self._report.first_at = entry["at"]
         self._at = self._report.last_at = entry["at"]
         self._report.kinds[entry["kind"]] += 1
         self.digests.update(dict.fromkeys(entry.get("sd", ()), self.position))

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from bridge.api.server import add_api, api_errors
 from bridge.appservice import MAX_BODY, add_appservice
 from bridge.feed import Feed
 from bridge.foundation import Keys, check_log_key, found, is_founded, load_keys
+from bridge.gateway import Gateway
 from bridge.homeserver_config import bot_user_id
 from bridge.link import HomeserverLink
 from bridge.matrix import SynapseGateway
@@ -114,26 +115,37 @@ class Hub:
             await self.inbox.put(tx, Draft(kind=kind, actor=system_actor("hub"), data=data))
 
 
+def synapse_gateway(settings: Settings, state: StateDirectory) -> Gateway:
+    """The homeserver that the settings name, over HTTP."""
+    return SynapseGateway(
+        settings.homeserver.internal_url,
+        bot=bot_user_id(settings),
+        as_token=state.token("as_token"),
+        guard_token=state.token("guard_token"),
+    )
+
+
 @asynccontextmanager
-async def open_hub(settings: Settings, state: StateDirectory, *, migrate: bool) -> AsyncIterator[Hub]:
+async def open_hub(
+    settings: Settings,
+    state: StateDirectory,
+    *,
+    migrate: bool,
+    gateway: Callable[[Settings, StateDirectory], Gateway] = synapse_gateway,
+    clock: Clock | None = None,
+) -> AsyncIterator[Hub]:
     """Build the hub on ``state``, which must be prepared and locked; closes everything it opened.
 
     Raises:
         ConclaveError: Database, schema, keys or templates are not as they must be.
     """
-    clock, db = SteadyClock(), open_database(settings, state)
+    clock, db = clock or SteadyClock(), open_database(settings, state)
     try:
         await (upgrade(db) if migrate else check_schema(db))
         founded = await is_founded(db, settings)
         keys = load_keys(state, settings, founded=founded)
         await check_log_key(db, keys)
-        bot = bot_user_id(settings)
-        homeserver = SynapseGateway(
-            settings.homeserver.internal_url,
-            bot=bot,
-            as_token=state.token("as_token"),
-            guard_token=state.token("guard_token"),
-        )
+        homeserver = gateway(settings, state)
         try:
             hub = _assemble(settings, state, clock, db, keys, homeserver)
             if not founded:
@@ -157,7 +169,7 @@ def open_database(settings: Settings, state: StateDirectory) -> Database:
 
 
 def _assemble(
-    settings: Settings, state: StateDirectory, clock: Clock, db: Database, keys: Keys, homeserver: SynapseGateway
+    settings: Settings, state: StateDirectory, clock: Clock, db: Database, keys: Keys, homeserver: Gateway
 ) -> Hub:
     services = _services(settings, clock, db, keys, homeserver)
     hub_inbox = Inbox("hub", clock)
@@ -171,7 +183,7 @@ def _assemble(
     )
 
 
-def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homeserver: SynapseGateway) -> Services:
+def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homeserver: Gateway) -> Services:
     bot, host, api = bot_user_id(settings), settings.host.id, Inbox("api", clock)
     publisher = Publisher(db, homeserver, keys.document)
     reconciler = Reconciler(db, homeserver, publisher, bot, clock)

@@ -69,7 +69,7 @@ def _answered(handler: Handler) -> Handler:
         except ConclaveError as error:
             log.warning("homeserver_call_failed", path=request.path, code=error.code, reason=error.message)
             return _error(503, "M_UNKNOWN", error.message)
-        except Exception:  # noqa: BLE001  # the edge: an unexpected failure must not be acknowledged
+        except Exception:  # the edge: an unexpected failure must not be acknowledged
             log.exception("homeserver_call_failed", path=request.path)
             return _error(500, "M_UNKNOWN", "internal error")
 

@@ -116,13 +116,17 @@ def actor_of(user_id: str, context: Context) -> Actor:
 
 
 def _describe(event: Event, context: Context) -> tuple[str, dict[str, Any]]:
-    if event.type == "m.room.member" and event.state_key is not None:
+    if event.state_key is None:
+        return _timeline(event)
+    if event.type == "m.room.member":
         return _membership(event, context)
     if event.type == "m.room.create" and event.state_key == "":
         named = {"room_key": ROOM_KEY, "room_type": "type", "room_version": "room_version"}
         return "room.created", _texts(event.content, named)
-    if event.state_key is not None:
-        return "state.changed", {"state_key": event.state_key, "content_sha256": _digest(event.content)}
+    return "state.changed", {"state_key": event.state_key, "content_sha256": _digest(event.content)}
+
+
+def _timeline(event: Event) -> tuple[str, dict[str, Any]]:
     if event.type == "m.room.encrypted":
         return "message.sent", _message(event)
     if event.type == "m.room.redaction":

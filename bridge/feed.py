@@ -110,7 +110,7 @@ class Feed:
             if not await ObservedStore(tx).take_transaction("guard", batch, self._clock()):
                 return
             people = await self._people(tx, {str(item.get("actor")) for item in items if isinstance(item, dict)})
-            drafts = [await self._refusal(tx, item, people) for item in items]
+            drafts = [self._refusal(item, people) for item in items]
             await self._refusals.put(tx, *drafts)
         GUARD_REFUSALS.inc(len(items))
 
@@ -254,7 +254,7 @@ class Feed:
         self._rooms[event.room_id] = RoomContext(engagement=charter.engagement, companies=charter.companies)
         return self._rooms[event.room_id]
 
-    async def _refusal(self, tx: AsyncConnection, item: Any, people: dict[str, str]) -> Draft:
+    def _refusal(self, item: Any, people: dict[str, str]) -> Draft:
         try:
             actor, room, code, act = (str(item[name])[:255] for name in ("actor", "room", "code", "act"))
             count, minute = int(item["count"]), int(item["minute"])

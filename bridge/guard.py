@@ -9,7 +9,7 @@ import base64
 import hmac
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -48,7 +48,6 @@ from spaces.policy.rules import EventRequest, refuse_account
 PATH = "/_synapse/conclave/v1"
 PREVIOUS = "org.conclave.prev"
 CODE_FIELD = "org.conclave.code"
-ROOM_FIELD = "org.conclave.room_id"
 DELIVERY_MS = 500
 _CREATE = ("m.room.create", "")
 
@@ -108,12 +107,12 @@ class Guard:
 
     async def check_event_allowed(self, event: EventBase, state: StateMap[EventBase]) -> tuple[bool, None]:
         """Synapse's question before it takes an event: ``(True, None)`` or a 403 with our sentence and code."""
-        act = f"{event.type}/{event.content['membership']}" if _is_membership(event) else event.type
+        act = f"{event.type}/{event.content.get('membership')}" if _is_membership(event) else event.type
         try:
             refusal, charter = await self._judge(event, state)
         except SynapseError:
             raise
-        except Exception:  # noqa: BLE001  # in doubt, no: a crash of any rule refuses
+        except Exception:  # in doubt, no: a crash of any rule refuses
             logger.exception("conclave guard: a rule failed on %s in %s", event.type, event.room_id)
             refusal, charter = Refusal(Code.GUARD_FAILED, "this could not be checked, so it is refused"), None
         if refusal is not None:
@@ -136,7 +135,7 @@ class Guard:
         try:
             roster = await self._roster(user_id)
             refusal = refuse_account(user_id, roster, _now())
-        except Exception:  # noqa: BLE001  # in doubt, no
+        except Exception:  # in doubt, no
             logger.exception("conclave guard: the sign-in of %s could not be checked", user_id)
             refusal = Refusal(Code.GUARD_FAILED, "this could not be checked, so it is refused")
         if refusal is not None:
@@ -172,7 +171,7 @@ class Guard:
         try:
             await self.ready()
             await self._api.run_db_interaction("conclave_refusal", store.record_refusal, refused, _now())
-        except Exception:  # noqa: BLE001  # the refusal stands without its record
+        except Exception:  # the refusal stands without its record
             logger.exception("conclave guard: a refusal could not be recorded: %s", refused)
         raise SynapseError(
             403,
@@ -261,7 +260,7 @@ class Guard:
 
     async def appoint(self) -> None:
         """Make the hub's account a server administrator, which Synapse's admin API asks for."""
-        await self._api.set_user_admin(self._config.bot, True)
+        await self._api.set_user_admin(self._config.bot, admin=True)
 
     async def status(self) -> dict[str, Any]:
         """What ``conclave doctor`` and the hub's restart detection want to know."""
@@ -311,7 +310,7 @@ class _Records:
         self._known: dict[tuple[str, str], Record | None] = {}
         self._changes = 0
 
-    def get(self, kind: str, key: str) -> Record | None | _Missing:
+    def get(self, kind: str, key: str) -> Record | _Missing | None:
         """The record, ``None`` when there is none, or ``MISSING`` when it has to be loaded."""
         return self._known.get((kind, key), MISSING)
 

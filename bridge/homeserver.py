@@ -109,18 +109,20 @@ class EmbeddedHomeserver:
         try:
             return DirectoryLock(path, "the embedded homeserver")
         except StateError:
-            await self._stop_orphan(int(path.read_text().split()[-1]))
+            self._stop_orphan(path.read_text().strip())
         for _ in range(int(STOP_TIMEOUT_S / PROBE_S)):
             with suppress(StateError):
                 return DirectoryLock(path, "the embedded homeserver")
             await asyncio.sleep(PROBE_S)
         raise HomeserverStartError("a homeserver of an earlier start does not stop", hint=f"end the process in {path}")
 
-    async def _stop_orphan(self, pid: int) -> None:
-        log.warning("homeserver_orphan_found", pid=pid)
+    def _stop_orphan(self, holder: str) -> None:
+        """Ask the process that holds the lock to end; it wrote down its id, or is about to."""
+        log.warning("homeserver_orphan_found", pid=holder)
         self._say("a homeserver of an earlier start is still running; stopping it")
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
+        if holder.isdecimal() and int(holder) > 1:
+            with suppress(ProcessLookupError):
+                os.kill(int(holder), signal.SIGTERM)
 
     async def _wait_ready(self, process: asyncio.subprocess.Process) -> None:
         try:

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from bridge.feed import Feed
-from bridge.matrix import SynapseGateway
+from bridge.gateway import Gateway
 from bridge.readiness import Readiness
 from config.errors import ConclaveError
 from spaces.publisher import Publisher
@@ -22,7 +22,7 @@ class HomeserverLink:
 
     def __init__(
         self,
-        homeserver: SynapseGateway,
+        homeserver: Gateway,
         publisher: Publisher,
         reconciler: Reconciler,
         feed: Feed,

@@ -59,7 +59,7 @@ class SynapseGateway:
     # --- the hub's account
 
     async def sign_up(self) -> None:
-        """Register the hub's account and have the guard make it a server administrator; does nothing the second time."""
+        """Register the hub's account, and have the guard make it a server administrator; idempotent."""
         body = {"type": "m.login.application_service", "username": BOT_LOCALPART, "inhibit_login": True}
         try:
             await self._call("POST", f"{CLIENT}/register", body)
@@ -81,20 +81,7 @@ class SynapseGateway:
     async def version(self) -> str:
         """Synapse's version, such as ``1.163.2``."""
         found = str((await self._call("GET", f"{ADMIN}/v1/server_version"))["server_version"])
-        return found.split()[0]  # in a git checkout Synapse adds the branch
-
-    async def devices(self, user_id: str) -> list[str]:
-        """The ids of a user's devices."""
-        answer = await self._call("GET", f"{ADMIN}/v2/users/{quote(user_id)}/devices")
-        return [str(device["device_id"]) for device in answer["devices"]]
-
-    async def registration_is_open(self) -> bool:
-        """Whether a stranger could register."""
-        try:
-            await self._call("POST", f"{CLIENT}/register", {"username": "x", "password": "y"}, token="")
-        except HomeserverRefusedError as error:
-            return error.errcode != "M_FORBIDDEN"
-        return True
+        return found.split(maxsplit=1)[0]  # in a git checkout Synapse adds the branch
 
     # --- spaces.gateway.Homeserver
 

@@ -8,7 +8,7 @@ import structlog
 from audit.service import AuditService
 from bridge import metrics
 from bridge.feed import Feed
-from bridge.matrix import SynapseGateway
+from bridge.gateway import Gateway
 from config.clock import Clock, Millis
 from config.db import Database
 from config.errors import ConclaveError
@@ -33,7 +33,7 @@ class Readiness:
     def __init__(
         self,
         db: Database,
-        homeserver: SynapseGateway,
+        homeserver: Gateway,
         audit: AuditService,
         feed: Feed,
         clock: Clock,
@@ -50,7 +50,7 @@ class Readiness:
         self.signing_error: str | None = None
 
     async def call(self) -> None:
-        """Have the homeserver call the hub, the way the feed takes; this also ends its back-off after the hub was away."""
+        """Have the homeserver call the hub, as the feed does; this also ends its back-off after the hub was away."""
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 await self._homeserver.ping()

@@ -117,8 +117,8 @@ async def _say_ready(hub: Hub, settings: Settings, *, embedded: bool, say: Say) 
     say("hub", f"ready   {settings.hub.url}")
     say(
         "ledger",
-        f"{status.head.size:,} entries, key {key[: key.index('+') + 5]}…  saved to {settings.state_dir}/log.vkey: give it"
-        " to your auditors",
+        f"{status.head.size:,} entries, key {key[: key.index('+') + 5]}…  saved to {settings.state_dir}/log.vkey:"
+        " give it to your auditors",
     )
     say("ready", "")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from audit.service import AuditService
 from bridge.feed import Feed
-from bridge.matrix import SynapseGateway
+from bridge.gateway import Gateway
 from bridge.readiness import Readiness
 from config.clock import Clock
 from config.db import Database
@@ -24,7 +24,7 @@ class Services:
     settings: Settings
     clock: Clock
     db: Database
-    homeserver: SynapseGateway
+    homeserver: Gateway
     onboarding: OnboardingService
     enrolment: EnrolmentService
     access: AccessService

@@ -26,6 +26,7 @@ class SteadyClock:
         self._last = 0
 
     def __call__(self) -> Millis:
+        """The time, never less than before."""
         self._last = max(self._last, self._source())
         return self._last
 

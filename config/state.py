@@ -110,7 +110,7 @@ class DirectoryLock:
             holder = self._file.read().strip()
             self._file.close()
             raise StateError(
-                f"{what} is in use by another process{f' ({holder})' if holder else ''}",
+                f"{what} is in use by {f'process {holder}' if holder else 'another process'}",
                 hint="stop that one first, or choose another directory with --state",
             ) from None
         self.note(os.getpid())
@@ -119,7 +119,7 @@ class DirectoryLock:
         """Write down who holds the lock."""
         self._file.seek(0)
         self._file.truncate()
-        self._file.write(f"process {pid}\n")
+        self._file.write(f"{pid}\n")
         self._file.flush()
 
     def fileno(self) -> int:

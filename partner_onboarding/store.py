@@ -74,11 +74,6 @@ class PersonStore:
             statement = statement.where(person.c.company == company_id)
         return [_person(row) for row in await self._tx.execute(statement.order_by(person.c.id).limit(limit))]
 
-    async def of_company(self, company_id: str) -> list[Person]:
-        """Everyone of one company."""
-        statement = select(person).where(person.c.company == company_id).order_by(person.c.id)
-        return [_person(row) for row in await self._tx.execute(statement)]
-
     async def count(self, company_id: str) -> int:
         """How many seats of a company are taken: everyone but the suspended."""
         statement = select(func.count()).where(person.c.company == company_id, ~person.c.suspended)
@@ -132,7 +127,7 @@ class InvitationStore:
     async def by_secret(self, secret_hash: bytes) -> Invitation | None:
         """The invitation whose secret has this hash."""
         row = (await self._tx.execute(select(invitation).where(invitation.c.secret_hash == secret_hash))).one_or_none()
-        return None if row is None else Invitation(**row._mapping)
+        return None if row is None else Invitation(**row._asdict())
 
     async def close_all(self, person_id: str, now: Millis) -> None:
         """Make every open link of a person useless."""
@@ -159,7 +154,7 @@ def _company_row(item: Company) -> dict[str, Any]:
 
 
 def _company(row: Row[Any]) -> Company:
-    return Company(**{**row._mapping, "kind": CompanyKind(row.kind)})
+    return Company(**{**row._asdict(), "kind": CompanyKind(row.kind)})
 
 
 def _person_row(item: Person) -> dict[str, Any]:
@@ -177,7 +172,7 @@ def _person_row(item: Person) -> dict[str, Any]:
 
 
 def _person(row: Row[Any]) -> Person:
-    return Person(**{**row._mapping, "role": PersonRole(row.role)})
+    return Person(**{**row._asdict(), "role": PersonRole(row.role)})
 
 
 def _invitation_row(item: Invitation) -> dict[str, Any]:

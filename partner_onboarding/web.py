@@ -12,8 +12,6 @@ from config.errors import ConclaveError, InvalidInputError
 from partner_onboarding.enrolment import EnrolmentService, OpenInvitation
 from partner_onboarding.model import MIN_PASSWORD, InvitationError, Person
 
-FORM_LIMIT = 16_384
-
 
 class Renderer(Protocol):
     """Makes a page from a template."""

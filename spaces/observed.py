@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -65,11 +65,6 @@ class ObservedStore:
         if events:
             rows = [{"event_id": event_id, "room_id": room_id} for event_id, room_id in events]
             await self._tx.execute(self._dialect.insert(feed_event).on_conflict_do_nothing(), rows)
-
-    async def has_events(self, room_id: str) -> bool:
-        """Whether any event of the room was here."""
-        statement = select(func.count()).select_from(feed_event).where(feed_event.c.room_id == room_id).limit(1)
-        return bool(await self._tx.scalar(statement))
 
     async def memberships(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """The membership of each (room id, user id) that is known."""

@@ -5,7 +5,6 @@ back-off and never stops the others.
 """
 
 import asyncio
-
 from dataclasses import replace
 
 import structlog
@@ -109,7 +108,7 @@ class Reconciler:
                     self._wake_later(room.engagement, PATIENCE_MS)
             except (HomeserverUnavailableError, HomeserverRefusedError) as error:
                 room = self._put_off(await self._room(key) or room, error.message)
-            except Exception:  # noqa: BLE001  # one room's failure must not stop the others
+            except Exception:  # one room's failure must not stop the others
                 log.exception("reconcile_failed", room=key)
                 room = self._put_off(room, "internal error; see the hub's log")
             if room != before:

@@ -114,8 +114,8 @@ class PartnershipService:
         async with self._db.read() as connection:
             return await EngagementStore(connection).page(after=after, limit=limit)
 
-    async def rooms(self, *, after: str, limit: int) -> list[RoomView]:
-        """Up to ``limit`` rooms in the order of their keys, from behind ``after`` on."""
+    async def rooms(self, *, after: tuple[str, int], limit: int) -> list[RoomView]:
+        """Up to ``limit`` rooms in the order of (engagement, position), from behind ``after`` on."""
         async with self._db.read() as connection:
             rooms = await RoomStore(connection).page(after=after, limit=limit)
             return [await self._view(connection, room) for room in rooms]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -194,9 +194,10 @@ class RoomStore:
         statement = select(room).where(room.c.engagement == engagement_id).order_by(room.c.position)
         return [_room(row) for row in await self._tx.execute(statement)]
 
-    async def page(self, *, after: str, limit: int) -> list[ManagedRoom]:
-        """Up to ``limit`` rooms in the order of their keys, from behind ``after`` on."""
-        statement = select(room).where(room.c.key > after).order_by(room.c.key).limit(limit)
+    async def page(self, *, after: tuple[str, int], limit: int) -> list[ManagedRoom]:
+        """Up to ``limit`` rooms in the order of (engagement, position), from behind ``after`` on."""
+        place = tuple_(room.c.engagement, room.c.position)
+        statement = select(room).where(place > after).order_by(room.c.engagement, room.c.position).limit(limit)
         return [_room(row) for row in await self._tx.execute(statement)]
 
     async def all_engagements(self) -> list[str]:
@@ -224,7 +225,7 @@ def _engagement_row(item: Engagement) -> dict[str, Any]:
 
 
 def _engagement(row: Row[Any]) -> Engagement:
-    values = dict(row._mapping)
+    values = row._asdict()
     return Engagement(
         **{**values, "kind": EngagementKind(values["kind"]), "status": EngagementStatus(values["status"])}
     )
@@ -245,5 +246,5 @@ def _room_row(item: ManagedRoom) -> dict[str, Any]:
 
 
 def _room(row: Row[Any]) -> ManagedRoom:
-    values = dict(row._mapping)
+    values = row._asdict()
     return ManagedRoom(**{**values, "kind": RoomKind(values["kind"])})

@@ -16,8 +16,6 @@ B = TypeVar("B")
 T = TypeVar("T")
 V = TypeVar("V")
 
-ENFORCE_HINT = "recorded; the homeserver does not answer, so its guard gets it as soon as it does"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[Q, B]):

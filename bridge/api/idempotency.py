@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import Token
 from dataclasses import dataclass
 from hashlib import sha256
-from types import TracebackType
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -104,9 +103,7 @@ class _Adding:
     def __enter__(self) -> None:
         self._token = before_commit.set(self._addition)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         if self._token is not None:
             before_commit.reset(self._token)
 

@@ -225,13 +225,15 @@ async def _detail(call: Call[Any, Any], engagement_id: str, *, enforced: bool) -
 
 
 async def list_rooms(call: Call[PageQuery, NoBody]) -> Page[RoomView]:
-    """Managed rooms in the order of their keys."""
-    rows = await call.services.partnerships.rooms(after=after(call.query), limit=call.query.limit + 1)
-    return page(rows, call.query, _room_key, room_view)
+    """Managed rooms, those of one partnership together, its Space first."""
+    engagement, _, position = after(call.query).rpartition("/")
+    place = (engagement, int(position) if position.isdecimal() else -1)
+    rows = await call.services.partnerships.rooms(after=place, limit=call.query.limit + 1)
+    return page(rows, call.query, _place, room_view)
 
 
-def _room_key(view: model.RoomView) -> str:
-    return view.room.key
+def _place(view: model.RoomView) -> str:
+    return f"{view.room.engagement}/{view.room.position}"
 
 
 async def show_room(call: Call[NoQuery, NoBody]) -> RoomDetail:

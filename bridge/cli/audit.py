@@ -1,6 +1,7 @@
-"""conclave audit"""
+"""``conclave audit``."""
 
 import base64
+import json
 import shutil
 import sys
 import tarfile
@@ -12,10 +13,12 @@ import typer
 
 from bridge.cli.client import HubClient
 from bridge.cli.errors import CallFailedError
-from bridge.cli.output import Json, note, say, show, write_json
+from bridge.cli.output import Json, say, show, write_json
 from bridge.cli.session import client_of
 
-app = typer.Typer(no_args_is_help=True, help="The ledger: follow, export, verify.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="The ledger: follow, export, verify."
+)
 APPS = {"audit": app}
 
 FOLLOW_S = 0.5
@@ -57,16 +60,13 @@ def _entries(client: HubClient, start: int, kind: str | None, room: str | None) 
 
 def _write_line(entry: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        import json
-
         typer.echo(json.dumps(entry, ensure_ascii=False))
         return
     body = entry["entry"]
     ((kind, actor),) = body["actor"].items()
     who = entry["names"].get(actor, actor) if kind == "person" else actor
-    typer.echo(
-        f"{entry['position']:>8,}  {entry['at'][:19].replace('T', ' ')}  {entry['kind']:<22}  {who:<20}  {_about(entry)}"
-    )
+    when = entry["at"][:19].replace("T", " ")
+    typer.echo(f"{entry['position']:>8,}  {when}  {entry['kind']:<22}  {who:<20}  {_about(entry)}".rstrip())
 
 
 _ABOUT = (
@@ -201,8 +201,8 @@ def verify(
         return
     say(f"  ✓ checkpoint      signed by {key.name}")
     say(f"  ✓ {report.checkpoint.size:,} entries".ljust(20) + "in the log, in order, numbered without a gap")
-    say(f"  ✓ disclosures".ljust(20) + f"{report.disclosed} belong to their entries, {report.withheld} withheld")
-    say(f"  ✓ files".ljust(20) + f"{report.files} of {report.files} hashes, none missing, none added")
+    say("  ✓ disclosures".ljust(20) + f"{report.disclosed} belong to their entries, {report.withheld} withheld")
+    say("  ✓ files".ljust(20) + f"{report.files} of {report.files} hashes, none missing, none added")
     say(f"VALID. The same with tools of others: see {bundle / 'VERIFY.md'}")
 
 

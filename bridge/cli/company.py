@@ -1,4 +1,4 @@
-"""conclave company"""
+"""``conclave company``."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ from bridge.cli.client import segment
 from bridge.cli.output import Json, Yes, confirm, day, listing, say, show, write_json
 from bridge.cli.session import client_of
 
-app = typer.Typer(no_args_is_help=True, help="Companies of the hub.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Companies of the hub.")
 APPS = {"company": app}
 
 Company = Annotated[str, typer.Argument(help="The company's id, such as northwind.")]

@@ -1,4 +1,4 @@
-"""conclave config"""
+"""``conclave config``."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,7 +7,12 @@ import typer
 
 from bridge.cli.output import Json, say, write_json
 
-app = typer.Typer(no_args_is_help=True, help="Settings, and the homeserver's configuration.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Settings, and the homeserver's configuration.",
+)
 APPS = {"config": app}
 
 
@@ -42,8 +47,8 @@ def homeserver(
     state: Annotated[Path | None, typer.Option(help="State directory.", show_default=False)] = None,
 ) -> None:
     """Write Synapse's configuration for a homeserver that runs beside the hub, with every hardening setting."""
-    from bridge.homeserver_config import write_homeserver_config
     from bridge.foundation import load_keys
+    from bridge.homeserver_config import write_homeserver_config
     from config.settings import load_settings
     from config.state import StateDirectory
 

@@ -1,4 +1,4 @@
-"""conclave credential"""
+"""``conclave credential``."""
 
 from typing import Annotated
 
@@ -8,7 +8,9 @@ from bridge.cli.client import segment
 from bridge.cli.output import Json, Yes, confirm, day, listing, note, say, write_json
 from bridge.cli.session import client_of
 
-app = typer.Typer(no_args_is_help=True, help="Credentials of people's devices.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Credentials of people's devices."
+)
 APPS = {"credential": app}
 
 

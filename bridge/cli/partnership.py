@@ -1,4 +1,4 @@
-"""conclave partnership"""
+"""``conclave partnership``."""
 
 import time
 from typing import Annotated, Any
@@ -9,7 +9,9 @@ from bridge.cli.client import HubClient, segment
 from bridge.cli.output import Json, Yes, confirm, day, listing, note, say, show, write_json
 from bridge.cli.session import client_of
 
-app = typer.Typer(no_args_is_help=True, help="Partnerships: a Space with rooms, shared with one company.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Partnerships: a Space with rooms, shared with one company."
+)
 APPS = {"partnership": app}
 
 PATIENCE_S = 120

@@ -1,4 +1,4 @@
-"""conclave person"""
+"""``conclave person``."""
 
 import getpass
 import sys
@@ -12,7 +12,9 @@ from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Json, Yes, confirm, day, listing, note, say, show, write_json
 from bridge.cli.session import client_of
 
-app = typer.Typer(no_args_is_help=True, help="People: invite, enrol, suspend.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="People: invite, enrol, suspend."
+)
 APPS = {"person": app}
 
 Person = Annotated[str, typer.Argument(help="Id, e-mail address or Matrix user id.")]

@@ -1,4 +1,4 @@
-"""conclave role"""
+"""``conclave role``."""
 
 from typing import Annotated
 
@@ -7,7 +7,9 @@ import typer
 from bridge.cli.output import Json, listing, say, write_json
 from bridge.cli.session import client_of
 
-app = typer.Typer(no_args_is_help=True, help="Who of the host company may do what.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Who of the host company may do what."
+)
 APPS = {"role": app}
 
 Person = Annotated[str, typer.Argument(help="Id, e-mail address or Matrix user id.")]

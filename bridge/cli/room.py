@@ -1,4 +1,4 @@
-"""conclave room"""
+"""``conclave room``."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from bridge.cli.client import segment
 from bridge.cli.output import Json, listing, show
 from bridge.cli.session import client_of
 
-app = typer.Typer(no_args_is_help=True, help="Managed rooms.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Managed rooms.")
 APPS = {"room": app}
 
 

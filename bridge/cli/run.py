@@ -1,4 +1,4 @@
-"""conclave up, serve, migrate"""
+"""``conclave up, serve, migrate``."""
 
 import asyncio
 from pathlib import Path
@@ -37,7 +37,8 @@ def up(
 
 def _next_steps(prefix: str, host: str) -> str:
     return (
-        f'Next: {prefix} person invite --company {host} --team partners --name "Dana Fox" --email dana@contoso.example\n'
+        f'Next: {prefix} person invite --company {host} --team partners --name "Dana Fox"'
+        " --email dana@contoso.example\n"
         f'      {prefix} company add northwind --name "Northwind Trading" --kind reseller\n'
         f"      {prefix} partnership open northwind --team partners\n"
         "Ctrl-C stops the hub; starting it again goes on where it was."
@@ -94,7 +95,7 @@ def _settings(ctx: typer.Context, state: Path | None, port: int | None, homeserv
 
 
 def _single(command: Any) -> typer.Typer:
-    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
     app.command()(command)
     return app
 

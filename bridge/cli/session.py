@@ -62,10 +62,7 @@ def login(
 ) -> None:
     """Use a hub from this machine; asks for the credential that an administrator issued."""
     del ctx
-    if sys.stdin.isatty():
-        token = getpass.getpass("Credential: ").strip()
-    else:
-        token = sys.stdin.readline().strip()
+    token = (getpass.getpass("Credential: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
     if not token:
         raise CallFailedError(
             "no credential was given", code="no_credential", hint="conclave credential issue makes one"
@@ -75,9 +72,8 @@ def login(
     logins = _read_logins()
     hubs = {**dict(logins.get("hubs", {})), client.url: token}
     _write_logins({"default": client.url, "hubs": hubs})
-    say(
-        f"Signed in to {client.url} as {me['name']} ({', '.join(me['roles']) or 'no role'}), until {me['expires_at'][:10]}."
-    )
+    roles = ", ".join(me["roles"]) or "no role"
+    say(f"Signed in to {client.url} as {me['name']} ({roles}), until {me['expires_at'][:10]}.")
 
 
 def logout(ctx: typer.Context) -> None:
@@ -127,7 +123,7 @@ def _write_logins(logins: dict[str, Any]) -> None:
 
 
 def _single(command: Any) -> typer.Typer:
-    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
     app.command()(command)
     return app
 

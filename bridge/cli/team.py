@@ -1,4 +1,4 @@
-"""conclave team"""
+"""``conclave team``."""
 
 from typing import Annotated, Any
 
@@ -9,7 +9,7 @@ from bridge.cli.company import enforcement
 from bridge.cli.output import Json, listing, say, show, write_json
 from bridge.cli.session import client_of
 
-app = typer.Typer(no_args_is_help=True, help="Teams of the host company.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Teams of the host company.")
 APPS = {"team": app}
 
 Team = Annotated[str, typer.Argument(help="The team's name, such as partner-north.")]

@@ -33,8 +33,7 @@ class Reader:
 
     @classmethod
     async def sign_in(cls, homeserver: str, name: str, user_id: str, password: str, store: Path) -> "Reader":
-        """Sign in on a new device with an empty store, and publish the device's keys."""
-        store.mkdir(parents=True)
+        """Sign in on a new device with the empty folder ``store``, and publish the device's keys."""
         config = AsyncClientConfig(encryption_enabled=True, store_sync_tokens=False)
         client = AsyncClient(homeserver, user_id, store_path=str(store), config=config)
         answer = await client.login(password, device_name="story")

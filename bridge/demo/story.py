@@ -153,7 +153,9 @@ async def _onboard(stage: Stage, narrator: Narrator) -> list[Reader]:
             accounts.append((name, answer["user_id"]))
             narrator.quote(f"{name} is {answer['user_id']}")
     with narrator.step("clients", "three matrix-nio clients sign in, each with its own key store"):
-        places = [stage.place / "clients" / name.split()[0] for name, _ in accounts]
+        places = [stage.place / name.split()[0] for name, _ in accounts]
+        for place in places:
+            place.mkdir()
         return await asyncio.gather(
             *(
                 Reader.sign_in(homeserver, name, user_id, PASSWORD, place)

@@ -1,6 +1,6 @@
-"""Charters and roster as documents: versioned, canonical, signed; the only form in which the guard takes them. Pure.
+"""Charters and roster as documents: versioned, signed; the only form in which the guard takes them. Pure.
 
-The signature is Ed25519 over ``conclave-document/1\\n`` ‖ the canonical bytes, so that it can be taken for nothing else.
+The signature is Ed25519 over ``CONTEXT`` ‖ sorted JSON, so that it can be taken for nothing else.
 """
 
 import json

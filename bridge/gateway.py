@@ -1,0 +1,31 @@
+"""Everything that the hub needs of its homeserver, as one protocol. ``bridge.matrix`` implements it over HTTP."""
+
+from typing import Any, Protocol
+
+from bridge.feed import Timelines
+from partner_onboarding.enrolment import Accounts
+from spaces.gateway import Homeserver
+
+
+class Gateway(Homeserver, Accounts, Timelines, Protocol):
+    """Every call may raise ``HomeserverUnavailableError`` or ``HomeserverRefusedError`` of ``spaces.gateway``."""
+
+    async def sign_up(self) -> None:
+        """Make the hub's own account, with the powers it needs; does nothing the second time."""
+        ...
+
+    async def ping(self) -> int:
+        """Have the homeserver call the hub: milliseconds that took."""
+        ...
+
+    async def guard_status(self) -> dict[str, Any]:
+        """The guard's ``instance``, and its number of ``documents`` by kind."""
+        ...
+
+    async def version(self) -> str:
+        """The homeserver's version."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
