@@ -5,7 +5,6 @@ formatting leave no room for two opinions. Pure and alone, as ``audit.tree``.
 """
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 MAX_INTEGER = 2**53 - 1
@@ -23,10 +22,11 @@ def canonical_json(value: Any) -> bytes:
     Raises:
         CanonicalError: The value holds something that is not admitted.
     """
-    _check(value, "")
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     try:
-        return text.encode()
+        _check(value, "")
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    except RecursionError:
+        raise CanonicalError("nested too deeply") from None
     except UnicodeEncodeError as error:
         raise CanonicalError(f"a string holds a lone surrogate: {error.reason}") from None
 
@@ -57,7 +57,7 @@ def _check(value: object, where: str) -> None:
     elif isinstance(value, list | tuple):
         for at, item in enumerate(value):
             _check(item, f"{where}[{at}]")
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str) or not key.isascii():
                 raise CanonicalError(f"{where or 'value'}: the key {key!r} is not ASCII text")

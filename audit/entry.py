@@ -24,12 +24,12 @@ RFC 9901, section 4.2.
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from audit.canonical import canonical_json, parse_canonical
+from audit.canonical import CanonicalError, canonical_json, parse_canonical
 from audit.kinds import KINDS
 from audit.tiles import MAX_ENTRY_SIZE
 
@@ -114,7 +114,7 @@ class Disclosure:
             found = cls(salt=base64.b64decode(salt + "=" * (-len(salt) % 4), altchars=b"-_"), name=name, value=value)
             if not isinstance(name, str) or not isinstance(value, str) or found.encode() != text:
                 raise EntryError("the disclosure is not in its one form")
-        except (ValueError, TypeError, AttributeError, binascii.Error):
+        except (ValueError, TypeError, AttributeError, binascii.Error, CanonicalError, RecursionError):
             raise EntryError("the disclosure is not base64url of [salt, name, value]") from None
         return found
 
@@ -168,16 +168,47 @@ def parse_entry(data: bytes) -> dict[str, Any]:
         EntryError: It is not an entry of version 1 of a known kind.
     """
     entry = parse_canonical(data)
-    if entry.get("v") != VERSION:
-        raise EntryError(f"version {entry.get('v')!r}, expected {VERSION}")
-    if entry.get("kind") not in KINDS:
-        raise EntryError(f"unknown kind {entry.get('kind')!r}")
     missing, extra = _REQUIRED - entry.keys(), entry.keys() - _REQUIRED - _OPTIONAL
     if missing or extra:
         raise EntryError(f"members missing: {sorted(missing)}, not known: {sorted(extra)}")
+    if wrong := [name for name, value in entry.items() if not _FORMS[name](value)]:
+        raise EntryError(f"members of another form: {wrong}")
+    if entry["v"] != VERSION:
+        raise EntryError(f"version {entry['v']!r}, expected {VERSION}")
+    if entry["kind"] not in KINDS:
+        raise EntryError(f"unknown kind {entry['kind']!r}")
     if ("room" in entry) != ("room_seq" in entry):
         raise EntryError("room and room_seq belong together")
     return entry
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int  # a bool is no number
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_actor(value: object) -> bool:
+    return isinstance(value, dict) and len(value) == 1 and all(map(_is_text, value.values()))
+
+
+def _is_sorted_set(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value)) and value == sorted(set(value))
+
+
+_FORMS: Mapping[str, Callable[[object], bool]] = {
+    **dict.fromkeys(("kind", "source", "room", "engagement"), _is_text),
+    **dict.fromkeys(("v", "at", "source_seq", "actor_seq", "room_seq"), _is_number),
+    **dict.fromkeys(("data", "commit"), _is_object),
+    **dict.fromkeys(("companies", "sd"), _is_sorted_set),
+    "actor": _is_actor,
+}
 
 
 def actor_key(actor: Actor) -> str:

@@ -14,21 +14,25 @@ class Folder:
     root: Path
 
     def names(self) -> set[str]:
-        """Every file's path, relative, with forward slashes."""
+        """The path of every file and every link, relative, with forward slashes."""
         found = set()
-        for directory, _, files in os.walk(self.root):
-            found |= {(Path(directory) / name).relative_to(self.root).as_posix() for name in files}
+        for directory, folders, files in os.walk(self.root):
+            paths = [Path(directory, name) for name in files]
+            paths += [path for name in folders if (path := Path(directory, name)).is_symlink()]
+            found |= {path.relative_to(self.root).as_posix() for path in paths}
         return found
 
     def read(self, name: str) -> bytes:
         """The bytes of one file.
 
         Raises:
-            OSError: It is missing, unreadable, a link, or its name leads out of the folder.
+            OSError: It is missing, unreadable, a link or a pipe, or its name leads out of the folder.
         """
         path = self.root / name
         if path.is_symlink() or not path.resolve().is_relative_to(self.root.resolve()):
             raise OSError(None, "it is a link, or outside the folder")
+        if path.exists() and not path.is_file():
+            raise OSError(None, "it is no regular file")
         return path.read_bytes()
 
 

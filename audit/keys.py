@@ -68,19 +68,21 @@ def read_key(path: Path) -> SigningKey:
         KeyFileError: The file is missing, or is not such a key.
     """
     try:
-        text = path.read_text().strip()
+        text = path.read_bytes().decode(errors="replace").strip()
     except OSError as error:
         raise KeyFileError(
             f"cannot read the key file {path}: {error.strerror}", hint="put it back from a backup"
         ) from None
     try:
-        label, name, key_id, data = text.removeprefix(_PREFIX).split("+", 3)
+        _, name, key_id, data = text.removeprefix(_PREFIX).split("+", 3)
         raw = base64.b64decode(data, validate=True)
         key = SigningKey(name=name, private=Ed25519PrivateKey.from_private_bytes(raw[1:]))
     except ValueError:
         raise KeyFileError(f"{path} holds no key of the form {_PREFIX}+name+hash+base64") from None
-    if label or raw[0] != ED25519 or key.public.key_id.hex() != key_id:
+    if key.public.key_id.hex() != key_id:
         raise KeyFileError(f"the key in {path} does not fit its own hash {key_id}")
+    if str(key) != text:
+        raise KeyFileError(f"{path} holds no key of the form {_PREFIX}+name+hash+base64")
     return key
 
 
@@ -96,5 +98,15 @@ def write_private(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        sync_directory(path.parent)
     except OSError as error:
         raise KeyFileError(f"cannot write the key file {path}: {error.strerror}") from None
+
+
+def sync_directory(path: Path) -> None:
+    """Have the names of the files in ``path`` on disk, not only their contents."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

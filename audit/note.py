@@ -13,6 +13,7 @@ from audit.tree import HASH_SIZE
 
 ED25519 = 0x01
 KEY_ID_SIZE = 4
+MAX_SIZE = 2**63 - 1
 
 
 class NoteError(Exception):
@@ -94,6 +95,8 @@ class Checkpoint:
         size = lines[1]
         if not (size.isascii() and size.isdigit()) or (size.startswith("0") and size != "0"):
             raise NoteError(f"the size {size!r} is not a decimal number")
+        if len(size) > len(str(MAX_SIZE)) or int(size) > MAX_SIZE:
+            raise NoteError(f"the size {size:.20} is beyond 2**63 - 1")
         root = _decode(lines[2], "the root")
         if len(root) != HASH_SIZE:
             raise NoteError(f"the root has {HASH_SIZE} bytes, not {len(root)}")

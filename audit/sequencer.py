@@ -6,6 +6,7 @@ never signs what a crash could take back, and every head it signs extends the on
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from audit.entry import Draft, Place, actor_key, seal_entry, system_actor
 from audit.inbox import Inbox
 from audit.note import Checkpoint
-from audit.signer import CheckpointSigner, Head
+from audit.signer import CheckpointSigner, Head, SignerRefusedError
 from audit.store import EntryRow, InboxRow, LedgerHead, LedgerStore
 from audit.tiles import Edge, TileHashes, read_edge
 from audit.tree import consistency_proof, leaf_hash
@@ -73,10 +74,10 @@ class Sequencer:
             edge = await self._edge_at(head, store)
             entries = await _place(rows, head, store)
             edge, tiles = edge.append([leaf_hash(entry.body) for entry in entries])
+            after = Head(edge.frontier.size, edge.frontier.root())
+            await store.move_head(head, after, entries[-1].at)  # first: it keeps a second sequencer out
             await store.append(entries)
             await store.save_tiles(tiles)
-            after = Head(edge.frontier.size, edge.frontier.root())
-            await store.move_head(head, after, entries[-1].at)
             await self._note_clock(tx, entries[-1].at - rows[-1].at)
         self._edge = edge
         return len(rows)
@@ -97,18 +98,29 @@ class Sequencer:
         return await with_tiles(store, lambda tile: read_edge(head.size, tile))
 
     async def _sign(self) -> None:
-        async with self._db.read() as connection:
-            store = LedgerStore(connection)
-            head = await store.head()
-            if head.size in {0, head.signed_size}:
-                return
-            first = (await self._signer.head()).size
-            proof = await with_tiles(
-                store, lambda tile: consistency_proof(min(first, head.size), head.size, TileHashes(tile))
-            )
-        note = await self._signer.sign(Checkpoint(origin=self._origin, size=head.size, root=head.root), proof)
-        async with self._db.begin() as tx:
-            await LedgerStore(tx).set_checkpoint(head.size, note)
+        """Have the newest head signed; when another sequencer had a newer one signed meanwhile, that one."""
+        while True:
+            signed = await self._signer.head()  # before the database is read: what is signed is committed
+            async with self._db.read() as connection:
+                store = LedgerStore(connection)
+                head = await store.head()
+                if head.size in {0, head.signed_size}:
+                    return
+                first = min(signed.size, head.size)
+                proof = await with_tiles(store, partial(_consistency, first, head.size))
+            try:
+                note = await self._signer.sign(Checkpoint(origin=self._origin, size=head.size, root=head.root), proof)
+            except SignerRefusedError:
+                if await self._signer.head() == signed:
+                    raise
+                continue
+            async with self._db.begin() as tx:
+                await LedgerStore(tx).set_checkpoint(head.size, note)
+            return
+
+
+def _consistency(first: int, second: int, tile: Tiles) -> list[bytes]:
+    return consistency_proof(first, second, TileHashes(tile))
 
 
 async def with_tiles(store: LedgerStore, compute: Callable[[Tiles], T]) -> T:

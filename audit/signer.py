@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from audit.keys import SigningKey
+from audit.keys import SigningKey, sync_directory
 from audit.note import Checkpoint, sign_note
 from audit.tree import EMPTY_ROOT, ProofError, verify_consistency
 from config.errors import ConclaveError
@@ -31,6 +31,9 @@ class Head:
 
     size: int
     root: bytes
+
+
+NOTHING = Head(0, EMPTY_ROOT)
 
 
 class CheckpointSigner(Protocol):
@@ -56,6 +59,7 @@ class LocalSigner:
         self._key = key
         self._state = state
         self._head = _read_state(state)
+        self._turn = asyncio.Lock()
 
     @staticmethod
     def initialise(state: Path) -> None:
@@ -66,7 +70,7 @@ class LocalSigner:
         """
         if state.exists():
             raise SignerRefusedError(f"{state} exists already: this key has signed before")
-        _write_state(state, Head(0, EMPTY_ROOT))
+        _write_state(state, NOTHING)
 
     async def head(self) -> Head:
         """What was signed last."""
@@ -76,8 +80,13 @@ class LocalSigner:
         """See :class:`CheckpointSigner`; the new head is on disk before the signature is given out."""
         if checkpoint.origin != self._key.name:
             raise SignerRefusedError(f"this key signs for {self._key.name}, not for {checkpoint.origin}")
+        async with self._turn:
+            return await self._sign(checkpoint, proof)
+
+    async def _sign(self, checkpoint: Checkpoint, proof: Sequence[bytes]) -> bytes:
         try:
-            verify_consistency(self._head.size, checkpoint.size, proof, self._head.root, checkpoint.root)
+            if self._head != NOTHING or checkpoint.size == 0:  # else it is the first head, which extends nothing
+                verify_consistency(self._head.size, checkpoint.size, proof, self._head.root, checkpoint.root)
         except ProofError as error:
             raise SignerRefusedError(
                 f"the log's head of size {checkpoint.size} does not extend the signed head of size"
@@ -95,7 +104,7 @@ def _read_state(path: Path) -> Head:
     try:
         state = json.loads(path.read_bytes())
         return Head(int(state["size"]), base64.b64decode(state["root"], validate=True))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise SignerRefusedError(
             f"the signer's memory {path} is missing or unreadable, so nothing more is signed",
             hint="put the file back from a backup of the state directory",
@@ -111,8 +120,4 @@ def _write_state(path: Path, head: Head) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(fresh, path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)

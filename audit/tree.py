@@ -148,14 +148,18 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
 def verify_consistency(first: int, second: int, proof: Sequence[bytes], first_root: bytes, second_root: bytes) -> None:
     """Return when ``proof`` shows that the first tree is a prefix of the second (RFC 9162, section 2.1.4.2).
 
+    An empty first tree is a prefix of every tree, so that no proof from it says anything: it is refused.
+
     Raises:
         ProofError: It does not.
     """
     if not 0 <= first <= second:
         raise ProofError(f"no tree of {first} within a tree of {second}")
-    if first in (0, second):
-        _verify_trivial(first, second, proof, first_root, second_root)
+    if first == second:
+        _verify_same(first, proof, first_root, second_root)
         return
+    if first == 0:
+        raise ProofError(f"nothing is shown by a proof from an empty tree to one of {second}")
     _check_lengths(first_root, second_root, *proof)
     path = [first_root, *proof] if first & (first - 1) == 0 else list(proof)
     if not path:
@@ -185,13 +189,13 @@ def _fold(first: int, second: int, path: Sequence[bytes]) -> tuple[bytes, bytes]
     return old, new
 
 
-def _verify_trivial(first: int, second: int, proof: Sequence[bytes], first_root: bytes, second_root: bytes) -> None:
+def _verify_same(size: int, proof: Sequence[bytes], first_root: bytes, second_root: bytes) -> None:
     if proof:
-        raise ProofError("the proof must be empty for these sizes")
-    if first == 0 and first_root != EMPTY_ROOT:
-        raise ProofError("the root of an empty tree is SHA-256 of nothing")
-    if first == second and first_root != second_root:
+        raise ProofError("the proof must be empty for equal sizes")
+    if first_root != second_root:
         raise ProofError("two roots for one size")
+    if size == 0 and first_root != EMPTY_ROOT:
+        raise ProofError("the root of an empty tree is SHA-256 of nothing")
 
 
 def _check_lengths(*hashes: bytes) -> None:

@@ -5,6 +5,7 @@ key signed; anything else raises :class:`VerificationError`, which says which ch
 Pure: files come in through :class:`Bundle`, signatures through :class:`audit.note.Verify`.
 """
 
+import base64
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -190,20 +191,20 @@ class _Walk:
         where = f"entry {self.position:,}"
         try:
             entry = parse_entry(data)
-            numbers = _numbers(entry)
-        except (CanonicalError, EntryError, ValueError, TypeError, AttributeError) as error:
-            raise VerificationError(
-                "meaning", str(error), where=where, meaning="the log holds a malformed entry"
-            ) from None
+        except (CanonicalError, EntryError) as error:
+            raise VerificationError("meaning", str(error), where=where, meaning=_MALFORMED) from None
         where += f" ({entry['kind']})"
         if entry["at"] < self._at:
             raise VerificationError("time", "is dated before the one in front of it", where=where, meaning=_GAP)
-        for name, key, number in numbers:
+        for name, key, number in _numbers(entry):
             expected = self._last.get((name, key), 0) + 1
             if number != expected:
                 detail = f"has {name}_seq {number} of {key}, expected {expected}"
                 raise VerificationError("sequence", detail, where=where, meaning=_GAP)
             self._last[name, key] = number
+        if repeated := self.digests.keys() & entry.get("sd", ()):
+            detail = f"repeats the digest of a disclosure of entry {self.digests[min(repeated)]:,}"
+            raise VerificationError("meaning", detail, where=where, meaning=_MALFORMED)
         self._take(entry)
 
     def _take(self, entry: dict[str, Any]) -> None:
@@ -216,35 +217,43 @@ class _Walk:
 
 
 _GAP = "something was kept from the log, or written to it by other hands than the hub's"
+_MALFORMED = "the log holds a malformed entry"
 
 
 def _numbers(entry: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
-    found = [("source", entry["source"], entry["source_seq"]), ("actor", actor_key(entry["actor"]), entry["actor_seq"])]
+    yield "source", entry["source"], entry["source_seq"]
+    yield "actor", actor_key(entry["actor"]), entry["actor_seq"]
     if "room" in entry:
-        found.append(("room", entry["room"], entry["room_seq"]))
-    for name, key, number in found:
-        if not isinstance(key, str) or type(number) is not int or type(entry["at"]) is not int:
-            raise EntryError(f"{name}, its number and the time must be text and integers")
-        yield name, key, number
+        yield "room", entry["room"], entry["room_seq"]
 
 
 def _manifest(bundle: Bundle, report: Report, walk: _Walk, verify: Verify) -> None:
     """Check the manifest's signature by the export key that the log itself names, then every file against it."""
     manifest, signature = _read(bundle, MANIFEST, "manifest"), _read(bundle, MANIFEST_SIGNATURE, "manifest")
     try:
-        export_key = VerifierKey.parse(walk.first["data"]["export_key"])
+        export_key = VerifierKey.parse(str(walk.first["data"]["export_key"]))
         ssh_verify(manifest, NAMESPACE, export_key.public_key, signature, verify)
         listed = json.loads(manifest)
-        files: dict[str, str] = listed["files"]
-        entries, form = listed["checkpoint"]["size"], listed["format"]
-    except (NoteError, SshSignatureError, ValueError, KeyError, TypeError) as error:
+        files: dict[str, str] = dict(listed["files"])
+        form, summary = listed["format"], {name: listed[name] for name in ("checkpoint", "counts")}
+    except (NoteError, SshSignatureError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise VerificationError("manifest", str(error), where=MANIFEST, meaning=CHANGED) from None
-    if form != FORMAT or entries != report.checkpoint.size:
+    if form != FORMAT or summary != _summary(report):
         raise VerificationError("manifest", "is of another export", where=MANIFEST, meaning=CHANGED)
     _files(bundle, files)
-    if bundle.read(LOG_KEY) != f"{report.key}\n".encode():
+    if _read(bundle, LOG_KEY, "keys") != f"{report.key}\n".encode():
         raise VerificationError("keys", "is not the key you hold", where=LOG_KEY, meaning=CHANGED)
     report.files = len(files) + 2
+
+
+def _summary(report: Report) -> dict[str, Any]:
+    """What a manifest must say of the log."""
+    checkpoint, kinds = report.checkpoint, dict(report.kinds)
+    root = base64.b64encode(checkpoint.root).decode()
+    return {
+        "checkpoint": {"origin": checkpoint.origin, "size": checkpoint.size, "root": root},
+        "counts": {"entries": checkpoint.size, "by_kind": kinds},
+    }
 
 
 def _files(bundle: Bundle, files: dict[str, str]) -> None:
@@ -265,9 +274,10 @@ def _disclosures(bundle: Bundle, report: Report, walk: _Walk) -> None:
         try:
             item = json.loads(line)
             digest = Disclosure.decode(item["disclosure"]).digest()
-        except (EntryError, ValueError, KeyError, TypeError) as error:
+        except (EntryError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise VerificationError("disclosures", str(error), where=where, meaning=CHANGED) from None
-        if open_digests.pop(digest, None) != item.get("entry"):
+        position = open_digests.pop(digest, None)
+        if position is None or item.get("entry") != position:
             detail = "does not belong to the entry it names"
             raise VerificationError("disclosures", detail, where=where, meaning=CHANGED)
         report.disclosed += 1

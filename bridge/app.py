@@ -188,42 +188,17 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
     publisher = Publisher(db, homeserver, keys.document)
     reconciler = Reconciler(db, homeserver, publisher, bot, clock)
     feed = Feed(db, clock, homeserver, bot=bot, changed=reconciler.wake)
-    audit = AuditService(
-        db,
-        api,
-        clock,
-        log_key=keys.log.public,
-        export_key=keys.export,
-        software=SOFTWARE,
-        new_export=lambda: _new_id("exp"),
-    )
+    audit = _audit(clock, db, keys, api)
     return Services(
         settings=settings,
         clock=clock,
         db=db,
         homeserver=homeserver,
-        onboarding=OnboardingService(
-            db,
-            api,
-            clock,
-            host=host,
-            invitation_hours=settings.invitations.valid_hours,
-            new_id=_new_id,
-            new_secret=_new_secret,
-        ),
+        onboarding=_onboarding(settings, clock, db, api),
         enrolment=EnrolmentService(
             db, api, clock, homeserver, server=settings.homeserver.name, new_claim=lambda: _new_id("clm")
         ),
-        access=AccessService(
-            db,
-            api,
-            clock,
-            host=host,
-            credential_days=settings.access.credential_days,
-            allow_manager_and_officer=settings.access.allow_manager_and_officer,
-            new_id=_new_id,
-            new_secret=_new_secret,
-        ),
+        access=_access(settings, clock, db, api),
         partnerships=PartnershipService(
             db,
             api,
@@ -243,12 +218,50 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
     )
 
 
+def _audit(clock: Clock, db: Database, keys: Keys, api: Inbox) -> AuditService:
+    return AuditService(
+        db,
+        api,
+        clock,
+        log_key=keys.log.public,
+        export_key=keys.export,
+        software=SOFTWARE,
+        new_export=lambda: _new_id("exp"),
+    )
+
+
+def _onboarding(settings: Settings, clock: Clock, db: Database, api: Inbox) -> OnboardingService:
+    return OnboardingService(
+        db,
+        api,
+        clock,
+        host=settings.host.id,
+        invitation_hours=settings.invitations.valid_hours,
+        new_id=_new_id,
+        new_secret=_new_secret,
+    )
+
+
+def _access(settings: Settings, clock: Clock, db: Database, api: Inbox) -> AccessService:
+    return AccessService(
+        db,
+        api,
+        clock,
+        host=settings.host.id,
+        credential_days=settings.access.credential_days,
+        allow_manager_and_officer=settings.access.allow_manager_and_officer,
+        new_id=_new_id,
+        new_secret=_new_secret,
+    )
+
+
 def _web(settings: Settings, state: StateDirectory, services: Services) -> web.Application:
     app = web.Application(middlewares=[api_errors], client_max_size=MAX_BODY)
 
-    async def enrolled(_person: Person) -> None:
+    async def enrolled(person: Person) -> None:
         """Let the person in at once; if the homeserver does not answer now, the reconciler does it later."""
-        services.reconciler.wake()
+        _, teams = await services.onboarding.person(person.id)
+        services.reconciler.wake(*await services.partnerships.concerning(person.company, teams))
         try:
             await services.publisher.publish()
         except ConclaveError as error:

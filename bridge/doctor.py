@@ -131,11 +131,16 @@ def listening_addresses(settings: Settings) -> Finding:
         ("hub", settings.hub.listen, settings.hub.public_url),
         ("homeserver", settings.homeserver.listen, settings.homeserver.public_url),
     ):
-        if not _is_loopback(address) and not (public or "").startswith("https://"):
+        if not _is_loopback(address) and not _is_protected(public or ""):
             meaning = "credentials and passwords cross the network readable"
             mend = f"put a TLS proxy in front and set {section}.public_url to its https address, or listen on 127.0.0.1"
             return _bad("addresses", f"{section} listens on {address} without TLS", meaning, mend)
     return _ok("addresses", f"hub {settings.hub.listen}, homeserver {settings.homeserver.listen}")
+
+
+def _is_protected(public_url: str) -> bool:
+    """Whether people come over TLS, or from this machine only, as to a container whose port is published there."""
+    return public_url.startswith("https://") or _is_loopback(urlsplit(public_url).hostname or "")
 
 
 def _is_loopback(address: str) -> bool:

@@ -168,8 +168,12 @@ def _texts(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
 
 
 def _is_text(value: object) -> TypeGuard[str]:
-    """Whether ``value`` is text that the log can hold: of sensible length, without lone surrogates."""
-    return isinstance(value, str) and len(value) <= MAX_TEXT and not any("\ud800" <= char <= "\udfff" for char in value)
+    """Whether ``value`` is text that log and database hold: of sensible length, no NUL, no lone surrogates."""
+    return isinstance(value, str) and len(value) <= MAX_TEXT and not any(map(_is_unstorable, value))
+
+
+def _is_unstorable(char: str) -> bool:
+    return char == "\0" or "\ud800" <= char <= "\udfff"
 
 
 def _digest(content: Mapping[str, Any]) -> str:

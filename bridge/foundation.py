@@ -5,7 +5,6 @@ never made anew: a new key would be a new log.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from bridge.version import SOFTWARE
 from config.clock import Clock
 from config.db import Database
 from config.settings import Settings
-from config.state import StateDirectory
+from config.state import StateDirectory, kept_secret
 from partner_onboarding.access import AccessService
 from partner_onboarding.access_store import Role
 from partner_onboarding.model import Company, CompanyKind
@@ -131,12 +130,4 @@ async def _open_log(tx: AsyncConnection, keys: Keys, inbox: Inbox) -> None:
 
 def _admin_token(state: StateDirectory, access: AccessService) -> str:
     """The administrator's token, on disk (mode 0600) before the database knows its hash."""
-    path = state.admin_credential
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(handle, "w") as file:
-        token = access.new_token()
-        file.write(token + "\n")
-    return token
+    return kept_secret(state.admin_credential, access.new_token)

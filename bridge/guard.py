@@ -10,6 +10,7 @@ import hmac
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -149,7 +150,7 @@ class Guard:
         key = create.content.get(ROOM_KEY) if create is not None else None
         charter = await self._charter(key) if isinstance(key, str) else None
         request = EventRequest(
-            sender=event.sender, type=event.type, content=event.content, state_key=event.get("state_key")
+            sender=event.sender, type=event.type, content=_plain(event.content), state_key=event.get("state_key")
         )
         roster = await self._roster(event.sender, *([event.state_key] if _is_membership(event) else []))
         refusal = decide(request, charter, roster, _now(), self._config.bot)
@@ -207,6 +208,8 @@ class Guard:
     async def ready(self) -> None:
         """Return when the guard's tables exist."""
         if not self._ready:
+            with suppress(Exception):  # PostgreSQL refuses one of two who do it at once; the call below tells
+                await self._api.run_db_interaction("conclave_tables", store.create_tables)
             await self._api.run_db_interaction("conclave_tables", store.create_tables)
             self._ready = True
 
@@ -219,7 +222,7 @@ class Guard:
             SynapseError: It does not (403).
         """
         given = (request.getHeader(b"Authorization") or b"").removeprefix(b"Bearer ")
-        if not hmac.compare_digest(given, self._config.token.encode()):
+        if not given or not hmac.compare_digest(given, self._config.token.encode()):
             raise SynapseError(403, "this is for the hub only", Codes.FORBIDDEN)
 
     async def put_documents(self, items: list[Any]) -> int:
@@ -382,6 +385,13 @@ def _argument(request: SynapseRequest, name: bytes) -> str:
 
 def _is_membership(event: EventBase) -> bool:
     return event.type == "m.room.member" and event.is_state()
+
+
+def _plain(value: Any) -> Any:
+    """``value`` in Python's own types: Synapse's frozen JSON objects behave like dictionaries in part only."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 async def _previous_events(event: EventBase) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from spaces.policy.documents import Document
 CLAIM_GRACE_MS = 60_000
 MINUTE_MS = 60_000
 BATCH = 100
+MAX_TEXT = 255
 
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS conclave_document (
@@ -141,12 +142,18 @@ def release_room(txn: Cursor, key: str, room_id: str, now: int) -> bool:
 
 def record_refusal(txn: Cursor, refused: RefusedAct, now: int) -> None:
     """Count the refusal: one row for each actor, room, code, act and minute."""
+    names = (_storable(name) for name in (refused.actor, refused.room, refused.code, refused.act))
     txn.execute(
         """INSERT INTO conclave_refusal (actor, room, code, act, minute, seen, reported, sending, batch)
            VALUES (?, ?, ?, ?, ?, 1, 0, 0, NULL)
            ON CONFLICT (actor, room, code, act, minute) DO UPDATE SET seen = conclave_refusal.seen + 1""",
-        (refused.actor, refused.room, refused.code, refused.act, now // MINUTE_MS * MINUTE_MS),
+        (*names, now // MINUTE_MS * MINUTE_MS),
     )
+
+
+def _storable(name: str) -> str:
+    """``name`` as both databases take it: a client chooses it, and must not keep its refusal off the record."""
+    return name[:MAX_TEXT].encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
 def next_batch(txn: Cursor, batch: str, now: int) -> tuple[str, list[dict[str, Any]]]:

@@ -69,11 +69,17 @@ class HomeserverFiles:
 
 
 def write_homeserver_config(
-    settings: Settings, state: StateDirectory, document_key: bytes, overrides: Mapping[str, Any] | None = None
+    settings: Settings,
+    state: StateDirectory,
+    document_key: bytes,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    supervised: bool = False,
 ) -> HomeserverFiles:
     """Write Synapse's configuration for these settings; keys and secrets that exist already stay.
 
-    ``overrides`` replaces top-level keys, for tests and benchmarks.
+    A ``supervised`` Synapse logs to standard error, where systemd or a container engine collects it; else it logs to
+    a file of its own. ``overrides`` replaces top-level keys, for tests and benchmarks.
     """
     home = state.homeserver.absolute()
     files = HomeserverFiles(
@@ -88,7 +94,7 @@ def write_homeserver_config(
     config = homeserver_config(settings, state, files, document_key)
     _write(files.config, yaml.safe_dump({**config, **(overrides or {})}, sort_keys=False))
     _write(files.registration, yaml.safe_dump(_registration(settings, state), sort_keys=False))
-    _write(files.log_config, yaml.safe_dump(_log_config(files.log), sort_keys=False))
+    _write(files.log_config, yaml.safe_dump(_log_config(None if supervised else files.log), sort_keys=False))
     return files
 
 
@@ -163,20 +169,21 @@ def _database(settings: Settings, home: Path) -> dict[str, Any]:
     return {"name": "psycopg2", "args": {name: value for name, value in args.items() if value is not None}}
 
 
-def _log_config(log: Path) -> dict[str, Any]:
-    handler = {
+def _log_config(log: Path | None) -> dict[str, Any]:
+    """Warnings into the file ``log``, or to standard error."""
+    rotating = {
         "class": "logging.handlers.RotatingFileHandler",
         "filename": str(log),
         "maxBytes": 20_000_000,
         "backupCount": 3,
-        "formatter": "plain",
     }
+    handler = {"class": "logging.StreamHandler"} if log is None else rotating
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-        "handlers": {"file": handler},
-        "root": {"level": "WARNING", "handlers": ["file"]},
+        "handlers": {"log": {**handler, "formatter": "plain"}},
+        "root": {"level": "WARNING", "handlers": ["log"]},
     }
 
 

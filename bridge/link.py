@@ -63,6 +63,6 @@ class HomeserverLink:
         await self._readiness.call()
         self._instance = status["instance"]
         self.established.set()
-        self._reconciler.wake()
+        self._reconciler.wake_all()
         recovered = await self._feed.sweep()
         log.info("homeserver_linked", instance=self._instance, recovered=recovered)

@@ -12,7 +12,7 @@ from bridge.app import Hub, PortError, listening, open_hub
 from bridge.homeserver import EmbeddedHomeserver
 from bridge.homeserver_config import write_homeserver_config
 from bridge.version import SOFTWARE
-from config.errors import ConclaveError
+from config.errors import ConclaveError, first_of
 from config.logging import configure_logging
 from config.settings import Settings
 from config.state import StateDirectory
@@ -64,6 +64,7 @@ async def run_serve(settings: Settings, *, say: Say) -> None:
     """
     state = StateDirectory(settings.state_dir)
     state.prepare()
+    configure_logging(settings.logging.level)
     lock = state.lock()
     try:
         async with (
@@ -93,13 +94,7 @@ async def _run(hub: Hub, settings: Settings, *, homeserver: EmbeddedHomeserver |
     except* _StopRequested:
         say("", "stopping …")
     except* ConclaveError as failures:
-        raise _first(failures) from None
-
-
-def _first(failures: ExceptionGroup[ConclaveError]) -> ConclaveError:
-    """One failure of several: a task group ends with the first and cancels the rest."""
-    failure = failures.exceptions[0]
-    return _first(failure) if isinstance(failure, ExceptionGroup) else failure
+        raise first_of(failures) from None
 
 
 async def _say_ready(hub: Hub, settings: Settings, *, embedded: bool, say: Say) -> None:

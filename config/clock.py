@@ -39,7 +39,7 @@ class SteadyClock:
 def iso(instant: Millis) -> str:
     """``instant`` as RFC 3339 in UTC with milliseconds, such as ``2026-11-29T08:10:00.000Z``."""
     moment = datetime.fromtimestamp(instant / 1_000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{instant % 1_000:03d}Z"
+    return f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}.{instant % 1_000:03d}Z"
 
 
 def parse_date(text: str) -> Millis:

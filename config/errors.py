@@ -18,6 +18,12 @@ class ConclaveError(Exception):
         self.hint = hint
 
 
+def first_of(failures: BaseExceptionGroup[ConclaveError]) -> ConclaveError:
+    """One failure of a task group, which ends with its first and cancels the rest."""
+    failure = failures.exceptions[0]
+    return first_of(failure) if isinstance(failure, BaseExceptionGroup) else failure
+
+
 class InvalidInputError(ConclaveError):
     """What was given does not fit; ``field`` names the offending part where there is one."""
 

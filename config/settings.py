@@ -5,6 +5,7 @@ is ``[hub] port``.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,8 +21,8 @@ DEFAULT_FILE = Path("conclave.toml")
 
 
 def _identifier(value: str) -> str:
-    if not (value and value[0].isalpha() and value.isascii() and value.replace("-", "").isalnum() and value.islower()):
-        raise ValueError("use lower-case letters, digits and hyphens, beginning with a letter, such as contoso")
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,39}", value):  # as partner_onboarding.model has it for every company
+        raise ValueError("use 1 to 40 lower-case letters, digits and hyphens, beginning with a letter, such as contoso")
     return value
 
 
@@ -41,9 +42,20 @@ def _database_url(value: str) -> str:
     return value
 
 
+def _homeserver_database(value: str) -> str:
+    try:
+        backend = make_url(value).get_backend_name()
+    except ArgumentError:
+        backend = ""
+    if backend != "postgresql":
+        raise ValueError("write postgresql://user@host/name")
+    return value
+
+
 Identifier = Annotated[str, AfterValidator(_identifier)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+HomeserverDatabase = Annotated[str, AfterValidator(_homeserver_database)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -84,7 +96,7 @@ class HomeserverSettings(_Section):
     hub_url: WebAddress | None = None
     room_version: Literal["11", "12"] = "12"
     max_upload: str = Field(default="50M", pattern=r"^[1-9][0-9]*[KM]$")
-    database: str | None = None
+    database: HomeserverDatabase | None = None
     database_password_file: Path | None = None
 
     @property
@@ -218,14 +230,18 @@ def load_settings(file: Path | None = None) -> Settings:
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
 
 
+_PASSWORD = re.compile(r"(://[^:/@]*:).*@")
+"""The password in an address, for errors that show what was given."""
+
+
 def _explain(error: ValidationError) -> str:
     problems = []
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])
-        given = problem["input"]
+        given = _PASSWORD.sub(r"\1***@", repr(problem["input"]))
         reason = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             problems.append(f"{key} is not a setting")
         else:
-            problems.append(f"{key} = {given!r}: {reason[:1].lower()}{reason[1:]}")
+            problems.append(f"{key} = {given}: {reason[:1].lower()}{reason[1:]}")
     return "; ".join(problems)

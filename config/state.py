@@ -3,6 +3,8 @@
 import fcntl
 import os
 import secrets
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,16 +88,37 @@ class StateDirectory:
         return DirectoryLock(self.root / "conclave.lock", f"the state directory {self.root}")
 
     def token(self, name: str) -> str:
-        """The secret called ``name``, made (256 random bits, mode 0600) when it is not there yet."""
-        path = self.tokens / name
+        """The secret called ``name``, made (256 random bits, mode 0600) when it is not there yet.
+
+        Raises:
+            StateError: It is there and empty.
+        """
+        return kept_secret(self.tokens / name, lambda: secrets.token_urlsafe(TOKEN_BYTES))
+
+
+def kept_secret(path: Path, new: Callable[[], str]) -> str:
+    """The secret in the file ``path``, made by ``new`` (mode 0600, whole or not at all) when it is not there yet.
+
+    Raises:
+        StateError: The file is empty: nobody must get in by showing nothing.
+    """
+    if not path.exists():
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_text().strip()
-        with os.fdopen(handle, "w") as file:
-            token = secrets.token_urlsafe(TOKEN_BYTES)
-            file.write(token + "\n")
-        return token
+            with os.fdopen(handle, "w") as file:
+                file.write(new() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):  # another was quicker: its secret is the one
+                os.link(fresh, path)
+        finally:
+            fresh.unlink()
+    secret = path.read_text().strip()
+    if not secret:
+        hint = "put it back from a backup, or remove it and have a new one made"
+        raise StateError(f"{path} is empty, expected a secret", hint=hint)
+    return secret
 
 
 class DirectoryLock:

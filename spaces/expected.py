@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from config.clock import SECOND, Millis
-from spaces.observed import ObservedRoom
+from spaces.model import ObservedRoom
 
 PATIENCE_MS = 10 * SECOND
 

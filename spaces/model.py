@@ -1,7 +1,9 @@
 """Engagements and their rooms: frozen values and their state machine. Pure."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from config.clock import Millis
 from config.errors import ConflictError
@@ -63,6 +65,14 @@ class ManagedRoom:
     problem: str | None = None
     attempts: int = 0
     retry_at: Millis = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedRoom:
+    """A room as the homeserver has it: its state without memberships, and each user's membership."""
+
+    state: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    members: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -10,15 +10,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from config.clock import Millis
+from spaces.model import ObservedRoom
 from spaces.tables import feed_event, feed_transaction, observed_member, observed_state
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedRoom:
-    """A room as the homeserver has it: its state without memberships, and each user's membership."""
-
-    state: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
-    members: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +105,18 @@ class ObservedStore:
 
     async def room(self, room_id: str) -> ObservedRoom:
         """Everything seen of one room."""
-        states = await self._tx.execute(select(observed_state).where(observed_state.c.room_id == room_id))
-        members = await self._tx.execute(select(observed_member).where(observed_member.c.room_id == room_id))
-        return ObservedRoom(
-            state={(row.type, row.state_key): json.loads(row.content) for row in states},
-            members={row.user_id: row.membership for row in members},
-        )
+        return (await self.rooms([room_id]))[room_id]
+
+    async def rooms(self, room_ids: Sequence[str]) -> dict[str, ObservedRoom]:
+        """Everything seen of these rooms, by id; nothing is seen of a room that does not exist."""
+        found: dict[str, tuple[dict[Any, Any], dict[str, str]]] = {room_id: ({}, {}) for room_id in room_ids}
+        states = await self._tx.execute(select(observed_state).where(observed_state.c.room_id.in_(room_ids)))
+        for row in states:
+            found[row.room_id][0][row.type, row.state_key] = json.loads(row.content)
+        members = await self._tx.execute(select(observed_member).where(observed_member.c.room_id.in_(room_ids)))
+        for row in members:
+            found[row.room_id][1][row.user_id] = row.membership
+        return {room_id: ObservedRoom(state=state, members=seen) for room_id, (state, seen) in found.items()}
 
     async def joined(self, room_id: str) -> list[str]:
         """Who is in the room, in order."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spaces.observed import ObservedRoom
+from spaces.model import ObservedRoom
 from spaces.policy.blueprint import agrees, fixed_state
 from spaces.policy.records import Charter, Instant, PersonRecord, RoomKind, Roster
 from spaces.policy.rules import refuse_person

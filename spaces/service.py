@@ -1,6 +1,6 @@
 """Partnerships: opened, closed, looked at. A change and its ledger entry are one transaction."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from itertools import count
 
@@ -108,6 +108,11 @@ class PartnershipService:
             engagement = await self._get(connection, engagement_id)
             rooms = await RoomStore(connection).of_engagement(engagement_id)
             return engagement, [await self._view(connection, room) for room in rooms]
+
+    async def concerning(self, company: str, teams: Collection[str] = ()) -> list[str]:
+        """The partnerships whose rooms people of ``company``, for the host: of its ``teams``, are in."""
+        async with self._db.read() as connection:
+            return await EngagementStore(connection).concerning(company, sorted(teams), self._host)
 
     async def page(self, *, after: str, limit: int) -> list[Engagement]:
         """Up to ``limit`` partnerships in the order of their ids, from behind ``after`` on."""

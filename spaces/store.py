@@ -51,6 +51,7 @@ class DocumentStore:
         row = {
             "kind": shape.kind.value,
             "key": shape.key,
+            "company": None if isinstance(record, Charter) else record.company,
             "version": now if stored is None else max(stored + 1, now),
             "body": json.dumps(shape.body),
             "gone": False,
@@ -75,15 +76,21 @@ class DocumentStore:
         body = await self._body(DocumentKind.PERSON, user_id)
         return None if body is None else person_of(body)
 
-    async def charters(self) -> dict[str, Charter]:
-        """Every charter by its key."""
-        return {key: charter_of(body) for key, body in await self._all(DocumentKind.CHARTER)}
+    async def charters(self, keys: Sequence[str]) -> dict[str, Charter]:
+        """The charters of the rooms ``keys``, by key."""
+        where = (document.c.kind == DocumentKind.CHARTER.value, document.c.key.in_(keys), ~document.c.gone)
+        rows = await self._tx.execute(select(document.c.key, document.c.body).where(*where))
+        return {row.key: charter_of(json.loads(row.body)) for row in rows}
 
-    async def roster(self) -> RosterSnapshot:
-        """Every company and every enrolled person."""
-        companies = {key: company_of(body) for key, body in await self._all(DocumentKind.COMPANY)}
-        people = {key: person_of(body) for key, body in await self._all(DocumentKind.PERSON)}
-        return RosterSnapshot(companies=companies, people=people)
+    async def roster(self, companies: Sequence[str]) -> RosterSnapshot:
+        """These companies and their enrolled people."""
+        where = (document.c.company.in_(companies), ~document.c.gone)
+        rows = (await self._tx.execute(select(document.c.kind, document.c.key, document.c.body).where(*where))).all()
+        bodies = {kind: [(row.key, json.loads(row.body)) for row in rows if row.kind == kind] for kind in DocumentKind}
+        return RosterSnapshot(
+            companies={key: company_of(body) for key, body in bodies[DocumentKind.COMPANY]},
+            people={key: person_of(body) for key, body in bodies[DocumentKind.PERSON]},
+        )
 
     async def people(self, user_ids: Sequence[str]) -> dict[str, PersonRecord]:
         """The enrolled people among ``user_ids``, by Matrix user id."""
@@ -129,11 +136,6 @@ class DocumentStore:
         body = await self._tx.scalar(select(document.c.body).where(*where))
         return None if body is None else dict(json.loads(body))
 
-    async def _all(self, kind: DocumentKind) -> list[tuple[str, dict[str, Any]]]:
-        where = (document.c.kind == kind.value, ~document.c.gone)
-        rows = await self._tx.execute(select(document.c.key, document.c.body).where(*where))
-        return [(row.key, json.loads(row.body)) for row in rows]
-
 
 class EngagementStore:
     """Engagements."""
@@ -158,6 +160,11 @@ class EngagementStore:
         """The engagements of one company, the oldest first."""
         statement = select(engagement).where(engagement.c.partner == partner).order_by(engagement.c.opened_at)
         return [_engagement(row) for row in await self._tx.execute(statement)]
+
+    async def concerning(self, company: str, teams: Sequence[str], host: str) -> list[str]:
+        """The ids of the engagements whose rooms people of ``company`` (for the host: of these teams) are in."""
+        where = engagement.c.team.in_(teams) if company == host else engagement.c.partner == company
+        return list(await self._tx.scalars(select(engagement.c.id).where(where).order_by(engagement.c.id)))
 
     async def page(self, *, after: str, limit: int) -> list[Engagement]:
         """Up to ``limit`` engagements in the order of their ids, from behind ``after`` on."""
@@ -191,8 +198,13 @@ class RoomStore:
 
     async def of_engagement(self, engagement_id: str) -> list[ManagedRoom]:
         """The rooms of an engagement, its Space first."""
-        statement = select(room).where(room.c.engagement == engagement_id).order_by(room.c.position)
-        return [_room(row) for row in await self._tx.execute(statement)]
+        return await self.of_engagements([engagement_id])
+
+    async def of_engagements(self, engagement_ids: Sequence[str]) -> list[ManagedRoom]:
+        """The rooms of these engagements, each one's together, its Space first."""
+        statement = select(room).where(room.c.engagement.in_(engagement_ids))
+        rows = await self._tx.execute(statement.order_by(room.c.engagement, room.c.position))
+        return [_room(row) for row in rows]
 
     async def page(self, *, after: tuple[str, int], limit: int) -> list[ManagedRoom]:
         """Up to ``limit`` rooms in the order of (engagement, position), from behind ``after`` on."""

@@ -9,11 +9,13 @@ document = Table(
     metadata,
     Column("kind", Text, primary_key=True),
     Column("key", Text, primary_key=True),
+    Column("company", Text),
     Column("version", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
     Column("gone", Boolean, nullable=False),
     Column("pushed_version", BigInteger, nullable=False),
 )
+Index("ix_document_company", document.c.company)
 
 engagement = Table(
     "engagement",

@@ -40,13 +40,20 @@ class Call(Generic[Q, B]):
         return self.principal
 
     async def enforce(self, *engagements: str) -> bool:
-        """Have the guard take what changed, now, and the rooms follow; whether the guard has it."""
+        """Have the guard take what changed, now, and these engagements' rooms follow; whether the guard has it."""
         self.services.reconciler.wake(*engagements)
         try:
             await self.services.publisher.publish()
         except ConclaveError:
             return False
         return True
+
+    async def enforce_for(self, company: str, person: str | None = None, team: str | None = None) -> bool:
+        """The same, for the engagements that the company, or this person of it, or this team takes part in."""
+        teams = set() if team is None else {team}
+        if person is not None:
+            teams |= (await self.services.onboarding.person(person))[1]
+        return await self.enforce(*await self.services.partnerships.concerning(company, teams))
 
 
 def after(query: PageQuery) -> str:

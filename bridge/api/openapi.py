@@ -108,10 +108,10 @@ def _answer(operation: Operation, schemas: dict[tuple[Any, str], Any]) -> dict[s
 
 
 def _problems(operation: Operation, schemas: dict[tuple[Any, str], Any]) -> dict[str, Any]:
-    statuses = [401, 403, 422, 503]
+    statuses = {401, 403, 422, 503, *operation.problems}
     if "{" in operation.path or operation.writes:
-        statuses += [404]
+        statuses.add(404)
     if operation.writes:
-        statuses += [400, 409, 413, 415]
+        statuses |= {400, 409, 413, 415}
     content = {MEDIA_TYPE: {"schema": schemas[m.Problem, "serialization"]}}
     return {str(status): {"description": TITLES[status], "content": content} for status in sorted(statuses)}

@@ -24,7 +24,8 @@ class Operation:
     """One call. Its description in the OpenAPI document is its handler's docstring.
 
     ``secrets`` are members of the answer that are shown once: a repeated call with the same ``Idempotency-Key`` gets
-    null in their place. ``media_type`` is set when the answer is a stream instead of JSON.
+    null in their place. ``media_type`` is set when the answer is a stream instead of JSON. ``problems`` are statuses
+    beyond those that every such call may answer with.
     """
 
     method: str
@@ -37,6 +38,7 @@ class Operation:
     status: int = 200
     secrets: tuple[str, ...] = ()
     media_type: str = "application/json"
+    problems: tuple[int, ...] = ()
 
     @property
     def id(self) -> str:
@@ -97,7 +99,16 @@ OPERATIONS: tuple[Operation, ...] = (
         status=201,
         secrets=("link",),
     ),
-    _write("/v1/enrol", P.ANYONE, partners.enrol, m.Enrolled, m.Enrolment, status=201),
+    Operation(
+        method="POST",
+        path="/v1/enrol",
+        needs=P.ANYONE,
+        handler=partners.enrol,
+        answer=m.Enrolled,
+        body=m.Enrolment,
+        status=201,
+        problems=(410, 502),
+    ),
     _read("/v1/people", P.READ_PARTNERS, partners.list_people, m.Page[m.PersonView], m.PersonQuery),
     _read("/v1/people/{person}", P.READ_PARTNERS, partners.show_person, m.PersonDetail),
     _write("/v1/people/{person}/suspend", P.CHANGE_PARTNERS, partners.suspend_person, m.PersonChanged, m.Reason),
@@ -140,7 +151,15 @@ OPERATIONS: tuple[Operation, ...] = (
         status=201,
         secrets=("token",),
     ),
-    _read("/v1/credentials", P.READ_ACCESS, access.list_credentials, m.Page[m.CredentialView], m.CredentialQuery),
+    Operation(
+        method="GET",
+        path="/v1/credentials",
+        needs=P.READ_ACCESS,
+        handler=access.list_credentials,
+        answer=m.Page[m.CredentialView],
+        query=m.CredentialQuery,
+        problems=(404, 409),
+    ),
     _write("/v1/credentials/{credential}/revoke", P.CHANGE_ACCESS, access.revoke_credential, m.CredentialView),
     _write("/v1/logout", P.SIGNED_IN, access.revoke_own_credential, m.CredentialView),
     # the ledger

@@ -62,7 +62,7 @@ async def add_company(call: Call[NoQuery, CompanyAdd]) -> CompanyView:
         not_after=until,
         actor=call.actor,
     )
-    await call.enforce(company.id)
+    await call.enforce()
     return company_view(company)
 
 
@@ -91,7 +91,7 @@ async def _change_company(call: Call[NoQuery, Any], *, reason: str, suspended: b
     company = await call.services.onboarding.suspend_company(
         call.path["company"], actor=call.actor, reason=reason, suspended=suspended
     )
-    return CompanyChanged(company=company_view(company), enforced=await call.enforce())
+    return CompanyChanged(company=company_view(company), enforced=await call.enforce_for(company.id))
 
 
 # --- people
@@ -111,7 +111,7 @@ async def enrol(call: Call[NoQuery, Enrolment]) -> Enrolled:
     """Take up an invitation: make the person's Matrix account and let them into their rooms."""
     body = call.body
     person = await call.services.enrolment.enrol(body.secret, username=body.username, password=body.password)
-    await call.enforce()
+    await call.enforce_for(person.company, person=person.id)
     homeserver = call.services.settings.homeserver.client_url
     return Enrolled(person=person.id, user_id=str(person.user_id), homeserver=homeserver)
 
@@ -144,7 +144,8 @@ async def _change_person(call: Call[NoQuery, Any], *, reason: str, suspended: bo
     person = await call.services.onboarding.suspend_person(
         call.path["person"], actor=call.actor, reason=reason, suspended=suspended
     )
-    return PersonChanged(person=person_view(person), enforced=await call.enforce())
+    enforced = await call.enforce_for(person.company, person=person.id)
+    return PersonChanged(person=person_view(person), enforced=enforced)
 
 
 # --- teams
@@ -176,7 +177,8 @@ async def _change_team(call: Call[NoQuery, TeamMember], *, member: bool) -> Pers
     person = await call.services.onboarding.change_team(
         call.path["team"], call.body.person, actor=call.actor, member=member
     )
-    return PersonChanged(person=person_view(person), enforced=await call.enforce())
+    enforced = await call.enforce_for(person.company, team=call.path["team"])
+    return PersonChanged(person=person_view(person), enforced=enforced)
 
 
 # --- partnerships and rooms

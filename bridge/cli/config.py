@@ -57,5 +57,5 @@ def homeserver(
     directory = StateDirectory(state or options["state"] or settings.state_dir)
     directory.prepare()
     keys = load_keys(directory, settings, founded=(directory.keys / "log.key").exists())
-    files = write_homeserver_config(settings, directory, keys.document.public.public_key)
+    files = write_homeserver_config(settings, directory, keys.document.public.public_key, supervised=True)
     say(f"{files.config} written; start Synapse with: python -m synapse.app.homeserver -c {files.config}")

@@ -45,7 +45,7 @@ class Narrator:
 
     def quote(self, text: str) -> None:
         """A detail."""
-        print(f"      {text}", flush=True)  # noqa: T201
+        print(f"      {text}", flush=True)  # noqa: T201  # as above
 
     @contextmanager
     def step(self, name: str, text: str) -> Iterator[None]:
@@ -53,7 +53,7 @@ class Narrator:
         began = time.monotonic()
         yield
         self.seconds[name] = round(time.monotonic() - began, 2)
-        print(f"  ✓ {text}  ({self.seconds[name]:.1f} s)", flush=True)  # noqa: T201
+        print(f"  ✓ {text}  ({self.seconds[name]:.1f} s)", flush=True)  # noqa: T201  # as above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,10 +69,29 @@ def power_levels(charter: Charter, bot: str) -> dict[str, Any]:
 def agrees(wanted: Mapping[str, Any], found: Mapping[str, Any], event_type: str) -> bool:
     """Whether the state ``found`` is what the charter wants.
 
-    Synapse adds ``historical`` to power levels at creation (MSC2716); nothing else may differ.
+    Synapse adds ``historical`` to power levels at creation (MSC2716), and the rendered form to a topic (MSC3765);
+    nothing else may differ.
     """
+    added: dict[str, Any] = {}
     if event_type == "m.room.power_levels":
-        found = {name: value for name, value in found.items() if name != "historical"}
-    if event_type == "m.room.topic":  # the homeserver adds the rendered form (MSC3765)
-        found = {name: value for name, value in found.items() if name != "m.topic"}
-    return dict(found) == dict(wanted)
+        added = {"historical": _NOBODY}
+    if event_type == "m.room.topic":
+        added = {"m.topic": {"m.text": [{"body": wanted.get("topic")}]}}
+    return same(found, wanted) or same(found, {**wanted, **added})
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two JSON values are one and the same; to Python ``0``, ``0.0`` and ``False`` are equal, to JSON not."""
+    if isinstance(one, Mapping):
+        return (
+            isinstance(other, Mapping)
+            and one.keys() == other.keys()
+            and all(same(value, other[name]) for name, value in one.items())
+        )
+    if isinstance(one, list):
+        return (
+            isinstance(other, list)
+            and len(one) == len(other)
+            and all(same(value, its) for value, its in zip(one, other, strict=True))
+        )
+    return type(one) is type(other) and one == other

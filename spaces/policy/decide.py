@@ -23,11 +23,11 @@ def decide(request: EventRequest, charter: Charter | None, roster: Roster, now: 
         return refuse_creation(request, charter, bot)
     if charter is None:
         return Refusal(Code.CHARTER_MISSING, "no charter allows anything in this room")
-    if request.type == "m.room.member":
+    if request.type == "m.room.member" and request.state_key is not None:
         return refuse_membership(request, charter, roster, now, bot)
     if request.sender == bot:
         return refuse_hub_event(request, charter, bot)
     refusal = refuse_person(request.sender, charter, roster, now)
     if refusal is not None:
         return refusal
-    return refuse_timeline(request, charter) if request.state_key is None else refuse_state(request)
+    return refuse_timeline(request, charter) if request.state_key is None else refuse_state(request, charter)

@@ -71,7 +71,7 @@ def charter_of(body: Mapping[str, Any]) -> Charter:
         "kind": _enum(RoomKind, body.get("kind")),
         "recording": _enum(Recording, body.get("recording")),
         "admits": tuple(_admission(item) for item in admits),
-        "companies": tuple(_list(body, "companies")),
+        "companies": tuple(_texts(body, "companies")),
     }
     return _record(Charter, {**body, **changes})
 
@@ -91,7 +91,7 @@ def person_of(body: Mapping[str, Any]) -> PersonRecord:
     Raises:
         DocumentError: A member is missing, unknown or of another type.
     """
-    changes = {"standing": _enum(Standing, body.get("standing")), "teams": frozenset(_list(body, "teams"))}
+    changes = {"standing": _enum(Standing, body.get("standing")), "teams": frozenset(_texts(body, "teams"))}
     return _record(PersonRecord, {**body, **changes})
 
 
@@ -158,6 +158,13 @@ def _list(body: Mapping[str, Any], name: str) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise DocumentError(f"{name} is a list")
     return list(value)
+
+
+def _texts(body: Mapping[str, Any], name: str) -> list[str]:
+    value = _list(body, name)
+    if not all(isinstance(item, str) for item in value):
+        raise DocumentError(f"{name} is a list of texts")
+    return value
 
 
 _OPTIONAL_INTEGERS = {"not_after"}

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spaces.policy.blueprint import CALL_MEMBER, MEGOLM, ROOM_KEY, agrees, creation_content, fixed_state
+from spaces.policy.blueprint import CALL_MEMBER, MEGOLM, ROOM_KEY, agrees, creation_content, fixed_state, same
 from spaces.policy.records import Charter, CompanyRecord, Instant, PersonRecord, RoomKind, Roster, Standing
 from spaces.policy.refusal import Code, Refusal
 
 SPACE_LINKS = frozenset({"m.space.child", "m.space.parent"})
-CLEAR_TYPES = frozenset({"m.reaction", "m.room.redaction"})
 CLEAR_MEMBERS = frozenset({"body", "formatted_body", "msgtype", "url", "file", "info"})
+MEMBERSHIP_MEMBERS = frozenset({"membership", "displayname", "avatar_url", "reason"})
+REDACTION_MEMBERS = frozenset({"redacts", "reason"})
 MAX_REACTION = 64
+MAX_REASON = 250
 
 _STATE_CODES = {
     "m.room.encryption": Code.ENCRYPTION_FIXED,
@@ -45,7 +47,7 @@ def refuse_creation(request: EventRequest, charter: Charter | None, bot: str) ->
         return Refusal(Code.CHARTER_MISSING, f"there is no charter for {request.content.get(ROOM_KEY)!r}")
     wanted = {**creation_content(charter), "room_version": charter.room_version}
     found = {name: value for name, value in request.content.items() if name != "creator"}
-    if found != wanted:
+    if not same(found, wanted):
         return Refusal(Code.STATE_FIXED, f"the charter of {charter.key} wants the room created in another way")
     return None
 
@@ -54,7 +56,7 @@ def refuse_account(user_id: str, roster: Roster, now: Instant) -> Refusal | None
     """A person may use the hub at all: enrolled, and neither they nor their company shut out."""
     person = roster.person(user_id)
     if person is None:
-        return Refusal(Code.PERSON_UNKNOWN, f"{user_id} is not enrolled in this hub")
+        return _unknown(user_id)
     if person.standing is not Standing.ACTIVE:
         return Refusal(Code.PERSON_SUSPENDED, f"{user_id} is suspended")
     return refuse_company(person, roster.company(person.company), now)
@@ -62,11 +64,10 @@ def refuse_account(user_id: str, roster: Roster, now: Instant) -> Refusal | None
 
 def refuse_person(user_id: str, charter: Charter, roster: Roster, now: Instant) -> Refusal | None:
     """A person may be in a room, and act in it, while the charter admits them and nothing stands against them."""
-    refusal = refuse_account(user_id, roster, now)
-    if refusal is not None:
-        return refusal
     person = roster.person(user_id)
-    return (person and refuse_admission(person, charter)) or refuse_engagement(charter, now)
+    if person is None:
+        return _unknown(user_id)
+    return refuse_account(user_id, roster, now) or refuse_admission(person, charter) or refuse_engagement(charter, now)
 
 
 def refuse_company(person: PersonRecord, company: CompanyRecord | None, now: Instant) -> Refusal | None:
@@ -103,22 +104,43 @@ def refuse_membership(
     """Who may be in a room is the charter's; who puts people in and takes them out is the hub."""
     target, membership = request.state_key or "", request.content.get("membership")
     if target == bot:
-        return None if request.sender == bot and membership == "join" else _protected(target)
-    if request.sender == bot:
-        return refuse_person(target, charter, roster, now) if membership == "invite" else None
-    if request.sender == target:
-        return _refuse_own_membership(target, membership, charter, roster, now)
-    if membership == "invite":
-        return (
-            refuse_person(request.sender, charter, roster, now)
-            or refuse_person(target, charter, roster, now)
-            or Refusal(Code.INVITE_BY_HUB, f"{target} is added by the hub, without an invitation")
-        )
-    return Refusal(Code.MEMBERSHIP_BY_HUB, "people are removed by the hub")
+        refusal = None if request.sender == bot and membership == "join" else _protected(target)
+    elif request.sender == bot:
+        refusal = _refuse_hub_membership(target, membership, charter, roster, now)
+    elif request.sender == target:
+        refusal = _refuse_own_membership(target, membership, charter, roster, now)
+    elif membership == "invite":
+        refusal = refuse_person(request.sender, charter, roster, now) or _refuse_guest(target, charter, roster, now)
+    else:
+        refusal = Refusal(Code.MEMBERSHIP_BY_HUB, "people are removed by the hub")
+    return refusal or _refuse_note(request, MEMBERSHIP_MEMBERS, bounded=request.sender != bot)
 
 
 def _protected(user_id: str) -> Refusal:
     return Refusal(Code.ACCOUNT_PROTECTED, f"{user_id} belongs to the hub and stays as it is")
+
+
+def _unknown(user_id: str) -> Refusal:
+    return Refusal(Code.PERSON_UNKNOWN, f"{user_id} is not enrolled in this hub")
+
+
+def _refuse_hub_membership(
+    user_id: str, membership: object, charter: Charter, roster: Roster, now: Instant
+) -> Refusal | None:
+    if membership == "leave":
+        return None
+    if membership == "invite":
+        return refuse_person(user_id, charter, roster, now)
+    return Refusal(Code.MEMBERSHIP_BY_HUB, "the hub adds and removes people")
+
+
+def _refuse_guest(user_id: str, charter: Charter, roster: Roster, now: Instant) -> Refusal:
+    """Whom the charter does not admit is unknown to the one who asks: nobody finds out who else is in the hub."""
+    person = roster.person(user_id)
+    if person is None or refuse_admission(person, charter) is not None:
+        return _unknown(user_id)
+    added = Refusal(Code.INVITE_BY_HUB, f"{user_id} is added by the hub, without an invitation")
+    return refuse_person(user_id, charter, roster, now) or added
 
 
 def _refuse_own_membership(
@@ -143,13 +165,15 @@ def refuse_hub_event(request: EventRequest, charter: Charter, bot: str) -> Refus
     return _state_refusal(request.type)
 
 
-def refuse_state(request: EventRequest) -> Refusal | None:
-    """Members change no state of a room but their own place in a call."""
+def refuse_state(request: EventRequest, charter: Charter) -> Refusal | None:
+    """Members change no state of a room but their own place in a call, and there are no calls in a Space."""
     own = (f"{request.sender}_", f"_{request.sender}_")
     key = request.state_key or ""
-    if request.type == CALL_MEMBER and (key == request.sender or key.startswith(own)):
-        return None
-    return _state_refusal(request.type)
+    if request.type != CALL_MEMBER or not (key == request.sender or key.startswith(own)):
+        return _state_refusal(request.type)
+    if charter.kind is RoomKind.SPACE:
+        return Refusal(Code.SPACE_QUIET, "a Space carries no conversation")
+    return None
 
 
 def refuse_timeline(request: EventRequest, charter: Charter) -> Refusal | None:
@@ -179,6 +203,16 @@ def _refuse_clear_text(request: EventRequest, charter: Charter) -> Refusal | Non
         key = relation.get("key") if isinstance(relation, Mapping) else None
         if isinstance(key, str) and len(key) <= MAX_REACTION and not CLEAR_MEMBERS & content.keys():
             return None
-    elif request.type in CLEAR_TYPES:
-        return None
+    elif request.type == "m.room.redaction":
+        return _refuse_note(request, REDACTION_MEMBERS, bounded=True)
     return Refusal(Code.PLAINTEXT, "this room carries encrypted messages only; let your client encrypt")
+
+
+def _refuse_note(request: EventRequest, members: frozenset[str], *, bounded: bool) -> Refusal | None:
+    """Beside an act goes a reason, ``bounded`` where a person gives it, and nothing that could be a conversation."""
+    reason = request.content.get("reason")
+    short = reason is None or (isinstance(reason, str) and (len(reason) <= MAX_REASON or not bounded))
+    if short and request.content.keys() <= members:
+        return None
+    limit = f"only a reason of at most {MAX_REASON} characters may stand in the clear beside {request.type}"
+    return Refusal(Code.PLAINTEXT, limit)

@@ -31,12 +31,14 @@ def upgrade() -> None:
         "document",
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("company", sa.Text(), nullable=True),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("gone", sa.Boolean(), nullable=False),
         sa.Column("pushed_version", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("kind", "key", name=op.f("pk_document")),
     )
+    op.create_index("ix_document_company", "document", ["company"], unique=False)
     op.create_table(
         "engagement",
         sa.Column("id", sa.Text(), nullable=False),

@@ -1,0 +1,1 @@
+"""The production form, run for real."""

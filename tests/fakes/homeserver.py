@@ -1,0 +1,237 @@
+"""A homeserver in memory with the guard's policy in it. Passes the same suite as the real one (tests/gateway)."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from bridge.matrix import Timeline
+from config.clock import Clock
+from spaces.gateway import (
+    HomeserverRefusedError,
+    HomeserverUnavailableError,
+    RoomRequest,
+    SignedDocument,
+)
+from spaces.policy.blueprint import ROOM_KEY
+from spaces.policy.decide import decide
+from spaces.policy.documents import DocumentKind, charter_of, company_of, person_of
+from spaces.policy.records import Charter, MappingRoster
+from spaces.policy.rules import EventRequest
+
+PAGE = 100
+Deliver = Callable[[str, list[dict[str, Any]]], Awaitable[None]]
+
+
+class Crash(BaseException):
+    """The hub dies at this moment: nothing of it may catch this."""
+
+
+@dataclass(slots=True)
+class FakeRoom:
+    events: list[dict[str, Any]] = field(default_factory=list)
+    state: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+
+
+class FakeHomeserver:
+    """``down`` makes every call unavailable; ``crash_after`` lets that many more changes happen, then raises Crash."""
+
+    def __init__(self, bot: str, clock: Clock) -> None:
+        self.bot = bot
+        self._clock = clock
+        self.rooms: dict[str, FakeRoom] = {}
+        self.accounts: dict[str, tuple[str, str]] = {}
+        self.documents: dict[tuple[str, str], tuple[int, Mapping[str, Any]]] = {}
+        self.claims: dict[str, str] = {}
+        self.instance = "fake-1"
+        self.down = False
+        self.crash_after: int | None = None
+        self.calls: list[str] = []
+        self.outbox: list[dict[str, Any]] = []
+        self._transactions = 0
+        self._events = 0
+
+    # --- what the tests do with it
+
+    async def deliver(self, deliver: Deliver) -> None:
+        """Hand what happened to the feed, as Synapse would."""
+        while self.outbox:
+            events, self.outbox = self.outbox[:PAGE], self.outbox[PAGE:]
+            self._transactions += 1
+            await deliver(str(self._transactions), events)
+
+    def send(self, room_id: str, sender: str, event_type: str, content: dict[str, Any]) -> str:
+        """Somebody sends an event, subject to the guard."""
+        return self._send(room_id, sender, event_type, content, None)
+
+    def members(self, room_id: str) -> set[str]:
+        state = self.rooms[room_id].state
+        return {
+            key for (kind, key), content in state.items() if kind == "m.room.member" and content["membership"] == "join"
+        }
+
+    # --- bridge.gateway.Gateway
+
+    async def sign_up(self) -> None:
+        self._look("sign_up")
+        self.accounts.setdefault(self.bot, ("", "Conclave"))
+
+    async def ping(self) -> int:
+        self._look("ping")
+        return 1
+
+    async def guard_status(self) -> dict[str, Any]:
+        self._look("guard_status")
+        counts: dict[str, int] = {}
+        for kind, _ in self.documents:
+            counts[kind] = counts.get(kind, 0) + 1
+        return {"instance": self.instance, "documents": counts, "administrator": True}
+
+    async def version(self) -> str:
+        return "0.fake"
+
+    async def close(self) -> None:
+        return None
+
+    async def put_documents(self, documents: Sequence[SignedDocument]) -> None:
+        self._change("put_documents")
+        for item in documents:
+            document = item.document
+            stored = self.documents.get((document.kind.value, document.key))
+            if stored is not None and (
+                stored[0] > document.version or (stored[0] == document.version and stored[1] != document.body)
+            ):
+                raise HomeserverRefusedError("stale", errcode="M_INVALID_PARAM")
+        for item in documents:
+            document = item.document
+            self.documents[document.kind.value, document.key] = (document.version, document.body)
+
+    async def find_room(self, key: str) -> str | None:
+        self._look("find_room")
+        return self.claims.get(key)
+
+    async def release_room(self, key: str, room_id: str) -> bool:
+        self._change("release_room")
+        return False
+
+    async def room_is_joined(self, room_id: str) -> bool:
+        self._look("room_is_joined")
+        return room_id in self.rooms and self.bot in self.members(room_id)
+
+    async def create_room(self, request: RoomRequest) -> str:
+        self._look("create_room")
+        content = {**request.creation_content, "room_version": request.room_version}
+        charter = self._charter(str(content[ROOM_KEY]))
+        self._judge(EventRequest(sender=self.bot, type="m.room.create", content=content, state_key=""), charter)
+        if str(content[ROOM_KEY]) in self.claims:
+            raise HomeserverRefusedError("exists", errcode="M_FORBIDDEN", reason="ROOM_EXISTS")
+        self._events += 1
+        room_id = "!" + sha256(f"room {self._events}".encode()).hexdigest()[:43]
+        self.claims[str(content[ROOM_KEY])] = room_id
+        self.rooms[room_id] = FakeRoom()
+        self._put(room_id, self.bot, "m.room.create", content, "")
+        self._put(room_id, self.bot, "m.room.member", {"membership": "join"}, self.bot)
+        for (event_type, state_key), state in request.state.items():
+            self._send(room_id, self.bot, event_type, dict(state), state_key)
+        self._count("create_room")
+        return room_id
+
+    async def set_state(self, room_id: str, event_type: str, state_key: str, content: Mapping[str, Any]) -> None:
+        self._look("set_state")
+        if self.rooms[room_id].state.get((event_type, state_key)) != dict(content):
+            self._send(room_id, self.bot, event_type, dict(content), state_key)
+        self._count("set_state")
+
+    async def add_member(self, room_id: str, user_id: str) -> None:
+        self._look("add_member")
+        if user_id not in self.accounts:
+            raise HomeserverRefusedError("no such user", errcode="M_NOT_FOUND")
+        if user_id not in self.members(room_id):
+            self._send(room_id, self.bot, "m.room.member", {"membership": "invite"}, user_id)
+            self._send(room_id, user_id, "m.room.member", {"membership": "join"}, user_id)
+        self._count("add_member")
+
+    async def remove_member(self, room_id: str, user_id: str, reason: str) -> None:
+        self._look("remove_member")
+        if user_id in self.members(room_id):
+            self._send(room_id, self.bot, "m.room.member", {"membership": "leave", "reason": reason}, user_id)
+        self._count("remove_member")
+
+    async def account_exists(self, user_id: str) -> bool:
+        self._look("account_exists")
+        return user_id in self.accounts
+
+    async def create_account(self, user_id: str, password: str, display_name: str) -> None:
+        self._change("create_account")
+        self.accounts[user_id] = (password, display_name)
+
+    async def timeline(self, room_id: str, start: str | None) -> Timeline:
+        self._look("timeline")
+        if room_id not in self.rooms:
+            raise HomeserverRefusedError("not in room", errcode="M_FORBIDDEN")
+        newest_first = self.rooms[room_id].events[::-1]
+        at = int(start or 0)
+        end = str(at + PAGE) if at + PAGE < len(newest_first) else None
+        return Timeline(events=newest_first[at : at + PAGE], end=end)
+
+    # --- inside
+
+    def _look(self, call: str) -> None:
+        self.calls.append(call)
+        if self.down:
+            raise HomeserverUnavailableError("the homeserver does not answer: it is down")
+
+    def _change(self, call: str) -> None:
+        self._look(call)
+        self._count(call)
+
+    def _count(self, call: str) -> None:
+        """The change has happened; the hub may die before it hears of it."""
+        if self.crash_after is not None:
+            self.crash_after -= 1
+            if self.crash_after < 0:
+                self.crash_after = None
+                raise Crash(call)
+
+    def _charter(self, key: str) -> Charter | None:
+        stored = self.documents.get((DocumentKind.CHARTER.value, key))
+        return None if stored is None else charter_of(stored[1])
+
+    def _judge(self, request: EventRequest, charter: Charter | None) -> None:
+        records = self.documents.items()
+        roster = MappingRoster(
+            companies={key: company_of(body) for (kind, key), (_, body) in records if kind == "company"},
+            people={key: person_of(body) for (kind, key), (_, body) in records if kind == "person"},
+        )
+        refusal = decide(request, charter, roster, self._clock(), self.bot)
+        if refusal is not None:
+            raise HomeserverRefusedError(refusal.text(), errcode="M_FORBIDDEN", reason=refusal.code.value)
+
+    def _send(
+        self, room_id: str, sender: str, event_type: str, content: dict[str, Any], state_key: str | None
+    ) -> str:
+        key = self.rooms[room_id].state["m.room.create", ""][ROOM_KEY]
+        request = EventRequest(sender=sender, type=event_type, content=content, state_key=state_key)
+        self._judge(request, self._charter(key))
+        return self._put(room_id, sender, event_type, content, state_key)
+
+    def _put(
+        self, room_id: str, sender: str, event_type: str, content: dict[str, Any], state_key: str | None
+    ) -> str:
+        room = self.rooms[room_id]
+        self._events += 1
+        event: dict[str, Any] = {
+            "event_id": "$" + sha256(f"event {self._events}".encode()).hexdigest()[:43],
+            "room_id": room_id,
+            "type": event_type,
+            "sender": sender,
+            "origin_server_ts": self._clock(),
+            "content": content,
+            "unsigned": {"org.conclave.prev": [room.events[-1]["event_id"]] if room.events else []},
+        }
+        if state_key is not None:
+            event["state_key"] = state_key
+            room.state[event_type, state_key] = content
+        room.events.append(event)
+        self.outbox.append(event)
+        return str(event["event_id"])
