@@ -24,6 +24,7 @@ from bridge.gateway import Gateway
 from bridge.homeserver_config import bot_user_id
 from bridge.link import HomeserverLink
 from bridge.matrix import SynapseGateway
+from bridge.ports import port_error
 from bridge.readiness import Readiness
 from bridge.services import Services
 from bridge.version import SOFTWARE
@@ -50,12 +51,6 @@ log = structlog.get_logger()
 POLL_S = 0.1
 RETRY_S = 1.0
 SHUTDOWN_S = 5
-
-
-class PortError(ConclaveError):
-    """An address cannot be listened on."""
-
-    code = "port"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,17 +291,10 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            raise PortError(
-                f"cannot listen on {host}:{port}: {_reason(error)}",
-                hint="choose another port with --port or hub.port",
-            ) from None
+            raise port_error(host, port, error, "--port or hub.port") from None
         yield
     finally:
         await runner.cleanup()
-
-
-def _reason(error: OSError) -> str:
-    return "another program uses it" if "in use" in str(error) else str(error)
 
 
 def _new_id(kind: str) -> str:

@@ -11,7 +11,9 @@ import aiohttp
 import structlog
 
 from bridge.homeserver_config import HomeserverFiles
+from bridge.ports import check_port
 from config.errors import ConclaveError
+from config.settings import HomeserverSettings
 from config.state import DirectoryLock, StateError
 
 log = structlog.get_logger()
@@ -38,9 +40,9 @@ class EmbeddedHomeserver:
     stops that orphan before it starts its own.
     """
 
-    def __init__(self, files: HomeserverFiles, url: str, *, say: Say = lambda _text: None) -> None:
+    def __init__(self, files: HomeserverFiles, settings: HomeserverSettings, *, say: Say = lambda _text: None) -> None:
         self._files = files
-        self._url = url
+        self._settings = settings
         self._say = say
         self._process: asyncio.subprocess.Process | None = None
 
@@ -48,10 +50,12 @@ class EmbeddedHomeserver:
         """Return when Synapse answers its clients.
 
         Raises:
+            PortError: Another program has its port.
             HomeserverStartError: It ended, or did not answer within two minutes; its log says why.
         """
         lock = await self._take_lock()
         try:
+            check_port(self._settings.listen, self._settings.port, "--homeserver-port or homeserver.port")
             with (self._files.log.parent / "homeserver.out").open("ab") as output:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable,
@@ -80,7 +84,7 @@ class EmbeddedHomeserver:
             self._say(f"homeserver stopped ({_describe(status)}); starting it again in {backoff:g} s")
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, MAX_BACKOFF_S)
-            with suppress(HomeserverStartError):
+            with suppress(ConclaveError):
                 await self.start()
                 self._say("homeserver ready again")
                 await restarted()
@@ -129,7 +133,7 @@ class EmbeddedHomeserver:
             async with asyncio.timeout(READY_TIMEOUT_S), aiohttp.ClientSession() as session:
                 while process.returncode is None:
                     with suppress(aiohttp.ClientError):
-                        async with session.get(f"{self._url}/_matrix/client/versions") as response:
+                        async with session.get(f"{self._settings.internal_url}/_matrix/client/versions") as response:
                             if response.status == 200:
                                 return
                     await asyncio.sleep(PROBE_S)

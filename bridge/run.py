@@ -2,13 +2,12 @@
 
 import asyncio
 import signal
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
 
-from bridge.app import Hub, PortError, listening, open_hub
+from bridge.app import Hub, listening, open_hub
 from bridge.homeserver import EmbeddedHomeserver
 from bridge.homeserver_config import write_homeserver_config
 from bridge.version import SOFTWARE
@@ -40,11 +39,8 @@ async def run_up(settings: Settings, *, say: Say) -> None:
     lock = state.lock()
     try:
         async with open_hub(settings, state, migrate=True) as hub:
-            check_port(settings.homeserver.listen, settings.homeserver.port, "--homeserver-port or homeserver.port")
             files = write_homeserver_config(settings, state, hub.keys.document.public.public_key)
-            homeserver = EmbeddedHomeserver(
-                files, settings.homeserver.internal_url, say=lambda text: say("homeserver", text)
-            )
+            homeserver = EmbeddedHomeserver(files, settings.homeserver, say=lambda text: say("homeserver", text))
             async with listening(hub.web, settings.hub.listen, settings.hub.port):
                 (state.root / "hub.url").write_text(settings.hub.url + "\n")
                 try:
@@ -145,19 +141,3 @@ async def _until_stopped() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
     raise _StopRequested
-
-
-def check_port(host: str, port: int, setting: str) -> None:
-    """Return when ``host:port`` can be listened on.
-
-    Raises:
-        PortError: It cannot.
-    """
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PortError(
-                f"cannot listen on {host}:{port}: {error.strerror}", hint=f"choose another port with {setting}"
-            ) from None

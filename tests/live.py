@@ -160,7 +160,8 @@ class LiveHub:
             found = await self.api("GET", f"/v1/partnerships/{partnership}")
             return found if found["settled"] else None
 
-        return await until(look)
+        found: dict[str, Any] = await until(look)
+        return found
 
     async def stage(self) -> "Scene":
         """A fresh partnership: one person of the host, two of the partner."""
@@ -227,7 +228,7 @@ async def start_live_hub(place: Path, **homeserver: Any) -> AsyncIterator[LiveHu
     state.prepare()
     async with open_hub(settings, state, migrate=True) as hub, aiohttp.ClientSession() as session:
         files = write_homeserver_config(settings, state, hub.keys.document.public.public_key, NO_LIMITS)
-        synapse = EmbeddedHomeserver(files, settings.homeserver.internal_url)
+        synapse = EmbeddedHomeserver(files, settings.homeserver)
         async with listening(hub.web, settings.hub.listen, settings.hub.port):
             await synapse.start()
             work = asyncio.create_task(hub.work())

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from bridge.api.idempotency import Once
 from config.clock import DAY, HOUR
 from config.db import before_commit
 from tests.fakes.hub import FakeHub
@@ -62,8 +63,6 @@ async def test_a_secret_is_not_told_again(fake_hub: FakeHub) -> None:
 
 async def test_a_crash_after_the_change_is_told_and_nothing_is_done_twice(fake_hub: FakeHub) -> None:
     """The change committed, the hub died before it answered: the key proves that it was done."""
-    from bridge.api.idempotency import Once
-
     services = fake_hub.hub.services
     me = (await fake_hub.api("GET", "/v1/whoami"))["person"]
     body = b'{"id": "acme", "name": "Acme"}'

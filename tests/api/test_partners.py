@@ -58,7 +58,8 @@ async def test_what_does_not_exist_is_not_found(fake_hub: FakeHub) -> None:
 async def test_lists_come_in_pages(fake_hub: FakeHub) -> None:
     for number in range(7):
         await fake_hub.api("POST", "/v1/companies", {"id": f"c{number}", "name": f"C {number}"})
-    found, cursor = [], ""
+    found: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = await fake_hub.api("GET", f"/v1/companies?limit=3&cursor={cursor}")
         assert len(page["items"]) <= 3

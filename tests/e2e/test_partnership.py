@@ -16,7 +16,9 @@ async def state_of(hub: LiveHub, room_id: str) -> dict[tuple[str, str], dict[str
 async def members_of(hub: LiveHub, room_id: str) -> set[str]:
     state = await state_of(hub, room_id)
     return {
-        key for (kind, key), event in state.items() if kind == "m.room.member" and event["content"]["membership"] == "join"
+        key
+        for (kind, key), event in state.items()
+        if kind == "m.room.member" and event["content"]["membership"] == "join"
     }
 
 
@@ -59,9 +61,13 @@ async def test_everyone_concerned_sees_the_space_and_its_rooms_without_accepting
         synced = (await user.call("GET", "/sync?timeout=0")).body["rooms"]
         assert set(synced["join"]) == set(scene.rooms.values())
         assert not synced.get("invite")
-    hierarchy = await scene.bob.call("GET", f"/rooms/{quote(scene.rooms['space'])}/hierarchy", base="/_matrix/client/v1")
+    hierarchy = await scene.bob.call(
+        "GET", f"/rooms/{quote(scene.rooms['space'])}/hierarchy", base="/_matrix/client/v1"
+    )
     assert {room["room_id"] for room in hierarchy.body["rooms"]} == set(scene.rooms.values())
-    children = [event for (kind, _), event in (await state_of(live, scene.rooms["space"])).items() if kind == "m.space.child"]
+    children = [
+        event for (kind, _), event in (await state_of(live, scene.rooms["space"])).items() if kind == "m.space.child"
+    ]
     assert len(children) == 3
 
 
@@ -104,7 +110,10 @@ async def test_a_suspended_person_is_out_at_once_and_back_when_resumed(live: Liv
     await until(lambda: in_rooms(scene, scene.host, scene.alice))
     rejoin = await scene.bob.call("POST", f"/join/{quote(scene.room)}", {})
     assert (rejoin.status, rejoin.code) == (403, "PERSON_SUSPENDED")
-    assert rejoin.error == f"Conclave: {scene.bob.user_id} is suspended (PERSON_SUSPENDED). Ask Dana Fox (Contoso Manufacturing)."
+    assert (
+        rejoin.error
+        == f"Conclave: {scene.bob.user_id} is suspended (PERSON_SUSPENDED). Ask Dana Fox (Contoso Manufacturing)."
+    )
     await live.api("POST", f"/v1/people/{scene.bob.person}/resume")
     await until(lambda: in_rooms(scene, scene.host, scene.alice, scene.bob))
     assert (await scene.bob.send_encrypted(scene.room)).status == 200
@@ -144,7 +153,7 @@ async def test_a_closed_partnership_is_empty_frozen_and_on_record(live: LiveHub)
     assert (rejoin.status, rejoin.code) == (403, "ENGAGEMENT_CLOSED")
     (closed,) = [e for e in await live.entries("partnership.closed") if e["engagement"] == scene.company]
     assert closed["data"] == {"reason": "contract over"}
-    kept = [e for e in await live.entries("message.sent", scene.room)]
+    kept = await live.entries("message.sent", scene.room)
     assert [e["data"]["event_id"] for e in kept] == [sent.body["event_id"]]
 
 

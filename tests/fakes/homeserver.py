@@ -207,17 +207,13 @@ class FakeHomeserver:
         if refusal is not None:
             raise HomeserverRefusedError(refusal.text(), errcode="M_FORBIDDEN", reason=refusal.code.value)
 
-    def _send(
-        self, room_id: str, sender: str, event_type: str, content: dict[str, Any], state_key: str | None
-    ) -> str:
+    def _send(self, room_id: str, sender: str, event_type: str, content: dict[str, Any], state_key: str | None) -> str:
         key = self.rooms[room_id].state["m.room.create", ""][ROOM_KEY]
         request = EventRequest(sender=sender, type=event_type, content=content, state_key=state_key)
         self._judge(request, self._charter(key))
         return self._put(room_id, sender, event_type, content, state_key)
 
-    def _put(
-        self, room_id: str, sender: str, event_type: str, content: dict[str, Any], state_key: str | None
-    ) -> str:
+    def _put(self, room_id: str, sender: str, event_type: str, content: dict[str, Any], state_key: str | None) -> str:
         room = self.rooms[room_id]
         self._events += 1
         event: dict[str, Any] = {

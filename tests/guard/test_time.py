@@ -1,12 +1,14 @@
 """Times in documents are enforced by the guard alone: the hub does nothing when they pass."""
 
 import asyncio
+import base64
+import json
 from dataclasses import replace
 from urllib.parse import quote
 
 from config.clock import system_clock
 from spaces.gateway import SignedDocument
-from spaces.policy.documents import document_of
+from spaces.policy.documents import Document, document_of
 from spaces.policy.records import Charter, CompanyRecord
 from spaces.store import DocumentStore
 from tests.live import LiveHub, Scene
@@ -70,13 +72,9 @@ async def test_a_document_with_a_wrong_signature_is_refused_and_changes_nothing(
     assert (await scene.bob.send_encrypted(scene.room)).status == 200
 
 
-def _json(item: object) -> object:
-    import json
-
-    return json.loads(item.signed_bytes().split(b"\n", 1)[1])  # type: ignore[attr-defined]  # a Document
+def _json(item: Document) -> object:
+    return json.loads(item.signed_bytes().split(b"\n", 1)[1])
 
 
 def _base64(data: bytes) -> str:
-    import base64
-
     return base64.b64encode(data).decode()

@@ -192,9 +192,7 @@ async def test_what_the_transaction_address_takes(
 
 async def test_fifty_megabytes_are_refused_and_not_kept(fake_hub: FakeHub) -> None:
     data = io.BytesIO(json.dumps({"events": ["x" * 50_000_000]}).encode())
-    answer = await fake_hub.request(
-        "PUT", "/_matrix/app/v1/transactions/1", token=fake_hub.state.token(HS), data=data
-    )
+    answer = await fake_hub.request("PUT", "/_matrix/app/v1/transactions/1", token=fake_hub.state.token(HS), data=data)
     assert (answer.status, answer.body["errcode"]) == (413, "M_TOO_LARGE")
 
 

@@ -4,7 +4,7 @@ import os
 import random
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -36,9 +36,10 @@ def refused(bundle: Bundle) -> VerificationError:
 
 
 def points_to(error: VerificationError, name: str) -> bool:
-    """Whether ``error`` leads to the file ``name``: itself, an entry in it, or what it signs."""
-    entry = name.startswith("tile/") and error.where.startswith("entry ")
-    return entry or error.where in ({name, MANIFEST} if name == f"{MANIFEST}.sig" else {name})
+    """Whether ``error`` leads to the file ``name``: itself, a line or an entry in it, or what it signs."""
+    if name.startswith("tile/") and error.where.startswith("entry "):
+        return True
+    return error.where.split(" line ")[0] in ({name, MANIFEST} if name == f"{MANIFEST}.sig" else {name})
 
 
 @pytest.fixture(scope="module")
@@ -128,25 +129,25 @@ MUTATIONS: Mapping[str, Mutation] = {
 }
 
 
-@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
-def test_a_changed_file_is_named(bundles: Mapping[int, Files], size: int, mutation: Mutation) -> None:
-    for name, data in bundles[size].content.items():
+def test_a_changed_file_is_named(bundle: Files, mutation: Mutation) -> None:
+    for name, data in bundle.content.items():
         if mutation(data) != data:
-            assert points_to(refused(bundles[size].but(name, mutation(data))), name)
+            assert points_to(refused(bundle.but(name, mutation(data))), name)
 
 
 def test_a_file_in_the_place_of_another_is_noticed(bundle: Files) -> None:
-    for name, data in bundle.content.items():
-        for other in bundle.names() - {name}:
-            assert points_to(refused(bundle.but(other, data)), other)
+    names = sorted(bundle.names())
+    for name, other in zip(names, [*names[1:], names[0]], strict=True):
+        assert points_to(refused(bundle.but(name, bundle.content[other])), name)
 
 
-def flips(bundle: Files, seed: int) -> Iterator[tuple[str, int, Files]]:
-    """``bundle`` with one bit turned over, at random places of every file."""
+def flips(bundle: Files, names: Iterable[str], count: int, seed: int) -> Iterator[tuple[str, int, Files]]:
+    """``bundle`` with one bit turned over, at ``count`` random places of each of the files ``names``."""
     chance = random.Random(seed)
-    for name, data in sorted(bundle.content.items()):
-        for bit in chance.sample(range(8 * len(data)), FLIPS):
+    for name in sorted(names):
+        data = bundle.content[name]
+        for bit in chance.sample(range(8 * len(data)), count):
             turned = bytearray(data)
             turned[bit // 8] ^= 1 << bit % 8
             yield name, bit, bundle.but(name, bytes(turned))
@@ -154,10 +155,16 @@ def flips(bundle: Files, seed: int) -> Iterator[tuple[str, int, Files]]:
 
 def test_every_flipped_bit_is_noticed(bundle: Files) -> None:
     seed = random.SystemRandom().getrandbits(32)
-    flipped = list(flips(bundle, seed))
+    flipped = list(flips(bundle, bundle.names(), FLIPS, seed))
     survivors = [(name, bit) for name, bit, forged in flipped if not is_noticed(forged, name)]
     assert survivors == [], f"seed {seed}"
     assert len(flipped) >= 400
+
+
+def test_every_flipped_bit_of_a_larger_tree_is_noticed(bundles: Mapping[int, Files]) -> None:
+    tree = {name for name in bundles[700].names() if name.startswith("tile/")}
+    for name, bit, forged in flips(bundles[700], tree, count=10, seed=1):
+        assert is_noticed(forged, name), (name, bit)
 
 
 def is_noticed(bundle: Files, name: str) -> bool:
@@ -175,12 +182,11 @@ def test_every_bit_of_the_checkpoint_has_a_meaning(bundle: Files) -> None:
         assert refused(bundle.but("checkpoint", bytes(turned))).check == "checkpoint"
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_every_bit_counts_when_the_exports_own_key_signs_for_it(bundles: Mapping[int, Files], size: int) -> None:
+def test_every_bit_of_the_log_counts_when_the_exports_own_key_signs_for_it(bundle: Files) -> None:
     """Whoever holds the export's key can list changed files; the log's own are held by the checkpoint all the same."""
-    for name, bit, flipped in flips(bundles[size], seed=size):
-        if name.startswith(("tile/", "checkpoint", "keys/log", "disclosures")) and bit % 4 == 0:
-            refused(resealed(flipped))
+    held = {name for name in bundle.names() if name.startswith(("tile/", "checkpoint", "keys/log", "disclosures"))}
+    for name, bit, forged in flips(bundle, held, count=10, seed=2):
+        assert is_noticed(resealed(forged), name), (name, bit)
 
 
 @pytest.mark.parametrize("number", [0, 1, 255, 256, 299])
