@@ -210,7 +210,7 @@ async def homeserver(settings: Settings, state: StateDirectory) -> Finding:
 async def guard(settings: Settings, state: StateDirectory) -> Finding:
     """It is loaded, and knows the hub."""
     gateway = synapse_gateway(settings, state)
-    mend = "load bridge.guard.Guard in homeserver.yaml: conclave config homeserver writes it"
+    mend = "load bridge.guard.module.Guard in homeserver.yaml: conclave config homeserver writes it"
     try:
         documents = (await gateway.guard_status())["documents"]
     except HomeserverError as error:

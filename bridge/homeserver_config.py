@@ -127,7 +127,7 @@ def homeserver_config(
         "macaroon_secret_key": state.token("macaroon_secret"),
         "form_secret": state.token("form_secret"),
         "app_service_config_files": [str(files.registration)],
-        "modules": [{"module": "bridge.guard.Guard", "config": guard}],
+        "modules": [{"module": "bridge.guard.module.Guard", "config": guard}],
         "default_room_version": server.room_version,
         "max_upload_size": server.max_upload,
         "password_config": {"policy": {"enabled": True, "minimum_length": MIN_PASSWORD}},

@@ -53,9 +53,7 @@ def officer(served_hub: ServedHub) -> str:
 
 @schema.parametrize()
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_one_that_the_document_describes(
-    case: Case[Any], served_hub: ServedHub, officer: str
-) -> None:
+def test_every_answer_is_one_that_the_document_describes(case: Case[Any], served_hub: ServedHub, officer: str) -> None:
     if case.operation.path in {"/v1/logout", "/v1/roles/revoke", "/v1/credentials/{credential}/revoke"}:
         token = "conclave_none.none"  # it must not take away what the test stands on
     else:

@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from bridge import guard_store as store
-from bridge.guard_store import MINUTE_MS, RefusedAct
+from bridge.guard import store
+from bridge.guard.store import MINUTE_MS, RefusedAct
 from tests.conftest import DATABASES
 from tests.unit.test_guard_store import START, Database, postgres_database, sqlite_database
 

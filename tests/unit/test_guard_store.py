@@ -13,8 +13,8 @@ from typing import Any
 import psycopg2  # type: ignore[import-untyped]  # it has no stubs
 import pytest
 
-from bridge import guard_store as store
-from bridge.guard_store import BATCH, CLAIM_GRACE_MS, MINUTE_MS, Cursor, RefusedAct, StaleDocumentError
+from bridge.guard import store
+from bridge.guard.store import BATCH, CLAIM_GRACE_MS, MINUTE_MS, Cursor, RefusedAct, StaleDocumentError
 from spaces.policy.documents import Document, DocumentKind
 from tests.conftest import DATABASES, Postgres
 

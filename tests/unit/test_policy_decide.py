@@ -83,7 +83,7 @@ def test_each_code_is_given_for_its_reason(code: Code) -> None:
 
 def test_no_code_is_without_an_example_or_the_guards_own() -> None:
     assert EXAMPLES.keys() | BY_GUARD == set(Code)
-    guard = Path("bridge/guard.py").read_text()
+    guard = Path("bridge/guard/module.py").read_text()
     assert all(f"Code.{code.name}" in guard for code in BY_GUARD)
 
 
@@ -201,9 +201,7 @@ def test_allowing_less_never_turns_no_into_yes(request: EventRequest, world: Wor
         assert less.decide(request) is not None
 
 
-@pytest.mark.parametrize(
-    "name", sorted(RESTRICTIONS.keys() - {"admit one less", "let time pass", "leave the teams"})
-)
+@pytest.mark.parametrize("name", sorted(RESTRICTIONS.keys() - {"admit one less", "let time pass", "leave the teams"}))
 def test_each_way_to_allow_less_silences_a_member(name: str) -> None:
     assert World(CHARTER, ROSTER).decide(SAYS) is None
     assert RESTRICTIONS[name](World(CHARTER, ROSTER)).decide(SAYS) is not None

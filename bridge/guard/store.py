@@ -5,6 +5,7 @@ of its databases. Nothing here imports Synapse.
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -188,3 +189,8 @@ def acknowledge_batch(txn: Cursor, batch: str, now: int) -> None:
     txn.execute(
         "DELETE FROM conclave_refusal WHERE seen = reported AND batch IS NULL AND minute <= ?", (now - MINUTE_MS,)
     )
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch, by this machine's clock."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,135 @@
+"""Charters and roster inside Synapse: checked, stored, remembered in every process, forgotten when one changes."""
+
+import base64
+from contextlib import suppress
+from typing import Any, cast
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from synapse.module_api import CachedFunction, ModuleApi
+from synapse.module_api.errors import Codes, SynapseError
+
+from bridge.guard import store
+from spaces.policy.documents import READERS, Document, DocumentError, DocumentKind, Record, parse_document
+from spaces.policy.records import Charter, CompanyRecord, MappingRoster, PersonRecord
+
+
+class _Missing:
+    """Marks a record that is not in memory."""
+
+
+MISSING = _Missing()
+
+
+class _Memory:
+    """Records by (kind, key), dropped when Synapse's replication says that one changed.
+
+    Has the members of a ``CachedFunction`` that ``ModuleApi.register_cached_function`` uses: ``invalidate``,
+    ``invalidate_all``, ``__module__`` and ``__name__``.
+    """
+
+    __name__ = "conclave_records"
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str], Record | None] = {}
+        self.changes = 0
+
+    def invalidate(self, key: tuple[Any, ...]) -> None:
+        """Forget one record."""
+        self.changes += 1
+        self.known.pop((str(key[0]), str(key[1])), None)
+
+    def invalidate_all(self) -> None:
+        """Forget every record."""
+        self.changes += 1
+        self.known.clear()
+
+
+class Documents:
+    """The signed documents that the guard decides on."""
+
+    def __init__(self, api: ModuleApi, key: Ed25519PublicKey) -> None:
+        self._api = api
+        self._key = key
+        self._memory = _Memory()
+        self._ready = False
+        api.register_cached_function(cast(CachedFunction[Any], self._memory))
+
+    async def ready(self) -> None:
+        """Return when the guard's tables exist."""
+        if not self._ready:
+            with suppress(Exception):  # PostgreSQL refuses one of two who do it at once; the call below tells
+                await self._api.run_db_interaction("conclave_tables", store.create_tables)
+            await self._api.run_db_interaction("conclave_tables", store.create_tables)
+            self._ready = True
+
+    async def put(self, items: list[Any]) -> int:
+        """Check, store and announce signed documents, all or none; returns how many were new.
+
+        Raises:
+            SynapseError: A signature or form is wrong (400), or a version is not newer (409).
+        """
+        documents = [self._signed(item) for item in items]
+        await self.ready()
+        try:
+            changed = await self._api.run_db_interaction("conclave_documents", store.store_documents, documents)
+        except store.StaleDocumentError as error:
+            raise SynapseError(409, str(error), Codes.INVALID_PARAM) from None
+        for kind, key in changed:
+            await self._api.invalidate_cache(cast(CachedFunction[Any], self._memory), (kind, key))
+        return len(changed)
+
+    def _signed(self, item: Any) -> Document:
+        try:
+            document = parse_document(item["document"])
+            signature = base64.b64decode(item["signature"], validate=True)
+            self._key.verify(signature, document.signed_bytes())
+        except (DocumentError, KeyError, TypeError, ValueError, InvalidSignature) as error:
+            reason = str(error) or type(error).__name__
+            raise SynapseError(400, f"not a document signed by the hub: {reason}", Codes.INVALID_PARAM) from None
+        return document
+
+    async def charter(self, key: str) -> Charter | None:
+        """The charter of the room ``key``."""
+        return cast(Charter | None, await self._record(DocumentKind.CHARTER, key))
+
+    async def person(self, user_id: str) -> PersonRecord | None:
+        """The person with this account."""
+        return cast(PersonRecord | None, await self._record(DocumentKind.PERSON, user_id))
+
+    async def company(self, company: str) -> CompanyRecord | None:
+        """The company with this id."""
+        return cast(CompanyRecord | None, await self._record(DocumentKind.COMPANY, company))
+
+    async def roster(self, *user_ids: str) -> MappingRoster:
+        """What is known of these accounts and their companies."""
+        people: dict[str, PersonRecord] = {}
+        companies: dict[str, CompanyRecord] = {}
+        for user_id in user_ids:
+            person = await self.person(user_id)
+            if person is None:
+                continue
+            people[user_id] = person
+            company = await self.company(person.company)
+            if company is not None:
+                companies[person.company] = company
+        return MappingRoster(companies=companies, people=people)
+
+    async def counts(self) -> dict[str, int]:
+        """How many documents of each kind are stored."""
+        await self.ready()
+        return await self._api.run_db_interaction("conclave_status", store.count_documents)
+
+    async def _record(self, kind: DocumentKind, key: str) -> Record | None:
+        known = self._memory.known.get((kind.value, key), MISSING)
+        return await self._load(kind, key) if isinstance(known, _Missing) else known
+
+    async def _load(self, kind: DocumentKind, key: str) -> Record | None:
+        """Read the record from the database, and remember it unless something changed meanwhile."""
+        await self.ready()
+        before = self._memory.changes
+        body = await self._api.run_db_interaction("conclave_load", store.load_body, kind.value, key)
+        record = None if body is None else READERS[kind](body)
+        if self._memory.changes == before:
+            self._memory.known[kind.value, key] = record
+        return record

@@ -1,0 +1,199 @@
+"""The Synapse module itself: what Synapse asks, what the policy answers.
+
+It runs in every Synapse process. What it decides on, charters and roster, it takes as signed documents from the hub;
+what it refuses it counts and delivers to the hub. It works the same while the hub is down.
+"""
+
+import base64
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from synapse.module_api import NOT_SPAM, EventBase, ModuleApi, Requester, StateMap
+from synapse.module_api.errors import Codes, ConfigError, SynapseError
+
+from bridge.guard import resources, store
+from bridge.guard.documents import Documents
+from bridge.guard.refusals import Refusals
+from spaces.policy.blueprint import ROOM_KEY
+from spaces.policy.decide import decide
+from spaces.policy.records import Charter
+from spaces.policy.refusal import Code, Refusal
+from spaces.policy.rules import EventRequest, refuse_account
+
+PREVIOUS = "org.conclave.prev"
+CODE_FIELD = "org.conclave.code"
+_CREATE = ("m.room.create", "")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardConfig:
+    """The module's ``config`` in ``homeserver.yaml``."""
+
+    bot: str
+    hub_url: str
+    token: str
+    document_key: Ed25519PublicKey
+
+
+class Guard:
+    """Registers with Synapse what the charters need; see ``docs/adr/0005``."""
+
+    def __init__(self, config: GuardConfig, api: ModuleApi) -> None:
+        self._bot = config.bot
+        self._api = api
+        self._documents = Documents(api, config.document_key)
+        self._refusals = Refusals(api, self._documents, hub_url=config.hub_url, token=config.token)
+        self.token = config.token
+        self.instance = uuid4().hex
+        api.register_third_party_rules_callbacks(
+            check_event_allowed=self.check_event_allowed, on_create_room=self.on_create_room
+        )
+        api.register_spam_checker_callbacks(check_login_for_spam=self.check_login_for_spam)
+        api.register_add_extra_fields_to_unsigned_client_event_callbacks(
+            add_field_to_unsigned_callback=_previous_events
+        )
+        resources.register(api, self)
+
+    @staticmethod
+    def parse_config(config: dict[str, Any]) -> GuardConfig:
+        """Check the module's configuration.
+
+        Raises:
+            ConfigError: A key is missing or does not fit; Synapse does not start.
+        """
+        try:
+            return GuardConfig(
+                bot=config["bot"],
+                hub_url=config["hub_url"].rstrip("/"),
+                token=Path(config["token_file"]).read_text().strip(),
+                document_key=Ed25519PublicKey.from_public_bytes(base64.b64decode(config["document_key"])),
+            )
+        except (KeyError, OSError, ValueError, AttributeError) as error:
+            raise ConfigError(f"conclave guard: {type(error).__name__}: {error}") from error
+
+    # --- what Synapse asks
+
+    async def check_event_allowed(self, event: EventBase, state: StateMap[EventBase]) -> tuple[bool, None]:
+        """Synapse's question before it takes an event: ``(True, None)`` or a 403 with our sentence and code."""
+        act = f"{event.type}/{event.content.get('membership')}" if _is_membership(event) else event.type
+        try:
+            refusal, charter = await self._judge(event, state)
+        except SynapseError:
+            raise
+        except Exception:  # in doubt, no: a crash of any rule refuses
+            logger.exception("conclave guard: a rule failed on %s in %s", event.type, event.room_id)
+            refusal, charter = Refusal(Code.GUARD_FAILED, "this could not be checked, so it is refused"), None
+        if refusal is not None:
+            await self._refuse(refusal, charter, actor=event.sender, room=event.room_id, act=act)
+        return True, None
+
+    async def on_create_room(self, requester: Requester, config: dict[str, Any], is_admin: bool) -> None:
+        """Refuse a user's room before anything of it exists; server admins are no exception."""
+        del config, is_admin
+        user = requester.user.to_string()
+        if user != self._bot:
+            refusal = Refusal(Code.ROOM_BY_HUB, "rooms are made by the hub, for an engagement")
+            await self._refuse(refusal, None, actor=user, room="", act="create room")
+
+    async def check_login_for_spam(
+        self, user_id: str, device_id: str | None, display_name: str | None, addresses: object, provider: str | None
+    ) -> Literal["NOT_SPAM"]:
+        """Only people in good standing may sign in."""
+        del device_id, display_name, addresses, provider
+        try:
+            roster = await self._documents.roster(user_id)
+            refusal = refuse_account(user_id, roster, store.now_ms())
+        except Exception:  # in doubt, no
+            logger.exception("conclave guard: the sign-in of %s could not be checked", user_id)
+            refusal = Refusal(Code.GUARD_FAILED, "this could not be checked, so it is refused")
+        if refusal is not None:
+            await self._refuse(refusal, None, actor=user_id, room="", act="sign in")
+        return NOT_SPAM
+
+    # --- judging and refusing
+
+    async def _judge(self, event: EventBase, state: StateMap[EventBase]) -> tuple[Refusal | None, Charter | None]:
+        create = event if (event.type, event.get("state_key")) == _CREATE else state.get(_CREATE)
+        key = create.content.get(ROOM_KEY) if create is not None else None
+        charter = await self._documents.charter(key) if isinstance(key, str) else None
+        request = EventRequest(
+            sender=event.sender, type=event.type, content=_plain(event.content), state_key=event.get("state_key")
+        )
+        roster = await self._documents.roster(event.sender, *([event.state_key] if _is_membership(event) else []))
+        refusal = decide(request, charter, roster, store.now_ms(), self._bot)
+        if refusal is None and create is event and charter is not None:
+            refusal = await self._claim(charter, event.room_id)
+        return refusal, charter
+
+    async def _claim(self, charter: Charter, room_id: str) -> Refusal | None:
+        """Bind the charter to the room being created; a second room for one charter is refused."""
+        await self._documents.ready()
+        bound = await self._api.run_db_interaction(
+            "conclave_claim", store.claim_room, charter.key, room_id, store.now_ms()
+        )
+        if bound == room_id:
+            return None
+        return Refusal(Code.ROOM_EXISTS, f"the charter {charter.key} has its room already")
+
+    async def _refuse(self, refusal: Refusal, charter: Charter | None, *, actor: str, room: str, act: str) -> None:
+        """Count the refusal, then tell the client."""
+        refused = store.RefusedAct(actor=actor, room=room, code=refusal.code.value, act=act)
+        await self._refusals.record(refused, store.now_ms())
+        raise SynapseError(
+            403,
+            refusal.text(charter.contact if charter is not None else ""),
+            Codes.FORBIDDEN,
+            additional_fields={CODE_FIELD: refusal.code.value},
+        )
+
+    # --- what the hub asks
+
+    async def put_documents(self, items: list[Any]) -> int:
+        """See :meth:`bridge.guard.documents.Documents.put`."""
+        return await self._documents.put(items)
+
+    async def claimed_room(self, key: str) -> str | None:
+        """The room that the charter ``key`` is bound to."""
+        await self._documents.ready()
+        return await self._api.run_db_interaction("conclave_room", store.claimed_room, key)
+
+    async def release_room(self, key: str, room_id: str) -> bool:
+        """Unbind a room whose creation failed."""
+        await self._documents.ready()
+        return await self._api.run_db_interaction("conclave_release", store.release_room, key, room_id, store.now_ms())
+
+    async def appoint(self) -> None:
+        """Make the hub's account a server administrator, which Synapse's admin API asks for."""
+        await self._api.set_user_admin(self._bot, admin=True)
+
+    async def status(self) -> dict[str, Any]:
+        """What ``conclave doctor`` and the hub's restart detection want to know."""
+        administrator = await self._api.is_user_admin(self._bot)
+        return {
+            "instance": self.instance,
+            "documents": await self._documents.counts(),
+            "administrator": administrator,
+        }
+
+
+def _is_membership(event: EventBase) -> bool:
+    return event.type == "m.room.member" and event.is_state()
+
+
+def _plain(value: Any) -> Any:
+    """``value`` in Python's own types: Synapse's frozen JSON objects behave like dictionaries in part only."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+async def _previous_events(event: EventBase) -> dict[str, Any]:
+    """Tell the hub's feed which events came before, so that it notices one that was never delivered."""
+    return {PREVIOUS: list(event.prev_event_ids())}

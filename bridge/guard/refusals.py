@@ -1,0 +1,49 @@
+"""What the guard refused: counted in Synapse's database, and handed to the hub until it has it."""
+
+import logging
+from uuid import uuid4
+
+from synapse.module_api import ModuleApi
+
+from bridge.guard import store
+from bridge.guard.documents import Documents
+
+DELIVERY_MS = 500
+
+logger = logging.getLogger(__name__)
+
+
+class Refusals:
+    """Records and delivers refusals; the main process delivers, every process records."""
+
+    def __init__(self, api: ModuleApi, documents: Documents, *, hub_url: str, token: str) -> None:
+        self._api = api
+        self._documents = documents
+        self._hub_url = hub_url
+        self._headers = {b"Authorization": [b"Bearer " + token.encode()]}
+        if api.should_run_background_tasks():
+            api.looping_background_call(self._deliver, DELIVERY_MS, desc="conclave_deliver")
+
+    async def record(self, refused: store.RefusedAct, now: int) -> None:
+        """Count one; a failure to count is logged, and the act is refused all the same."""
+        try:
+            await self._documents.ready()
+            await self._api.run_db_interaction("conclave_refusal", store.record_refusal, refused, now)
+        except Exception:  # the refusal stands without its record
+            logger.exception("conclave guard: a refusal could not be recorded: %s", refused)
+
+    async def _deliver(self) -> None:
+        """Hand waiting refusals to the hub; they stay until it has them."""
+        await self._documents.ready()
+        batch, refusals = await self._api.run_db_interaction(
+            "conclave_batch", store.next_batch, uuid4().hex, store.now_ms()
+        )
+        if not refusals:
+            return
+        url = f"{self._hub_url}/_conclave/guard/v1/refusals/{batch}"
+        try:
+            await self._api.http_client.put_json(url, {"refusals": refusals}, headers=self._headers)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the batch stays and is sent again
+            logger.info("conclave guard: the hub does not take refusals: %s", error)
+            return
+        await self._api.run_db_interaction("conclave_acknowledge", store.acknowledge_batch, batch, store.now_ms())
