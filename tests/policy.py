@@ -133,8 +133,8 @@ class World:
         if found is None or employer is None:
             return False
         over = [end for end in (employer.not_after, self.charter.not_after) if end is not None and end <= self.now]
-        invited = {(item.company, item.team) for item in self.charter.admits}
-        ways = {(found.company, None), *((found.company, team) for team in found.teams)}
+        invited = {(item.company, item.team, item.person) for item in self.charter.admits}
+        ways = set(product((found.company,), (None, *found.teams), (None, user_id)))
         return (
             self.charter.open
             and not over
@@ -160,6 +160,7 @@ _ADMITS = (
     (),
     CHARTER.admits,
     (Admission(company="northwind", team="legal"),),
+    (Admission(company="northwind", person=BOB),),
     tuple(Admission(company=name) for name in COMPANIES),
 )
 _CHARTERS = [

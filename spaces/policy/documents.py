@@ -71,7 +71,7 @@ def charter_of(body: Mapping[str, Any]) -> Charter:
         "kind": _enum(RoomKind, body.get("kind")),
         "recording": _enum(Recording, body.get("recording")),
         "admits": tuple(_admission(item) for item in admits),
-        "companies": tuple(_texts(body, "companies")),
+        **{name: tuple(_texts(body, name)) for name in ("companies", "accounts", "servers") if name in body},
     }
     return _record(Charter, {**body, **changes})
 
@@ -82,7 +82,8 @@ def company_of(body: Mapping[str, Any]) -> CompanyRecord:
     Raises:
         DocumentError: A member is missing, unknown or of another type.
     """
-    return _record(CompanyRecord, {**body, "standing": _enum(Standing, body.get("standing"))})
+    direct = {"direct": tuple(_texts(body, "direct"))} if "direct" in body else {}
+    return _record(CompanyRecord, {**body, **direct, "standing": _enum(Standing, body.get("standing"))})
 
 
 def person_of(body: Mapping[str, Any]) -> PersonRecord:
@@ -126,10 +127,12 @@ def _body(record: Record) -> dict[str, Any]:
     body: dict[str, Any] = {}
     for field in fields(record):
         value = getattr(record, field.name)
+        if field.name in _ADDED[type(record)] and value == field.default:
+            continue
         if isinstance(value, frozenset):
             value = sorted(value)
         elif field.name == "admits":
-            value = [{"company": item.company, "team": item.team} for item in value]
+            value = [_admission_body(item) for item in value]
         elif isinstance(value, tuple):
             value = list(value)
         elif isinstance(value, StrEnum):
@@ -138,12 +141,19 @@ def _body(record: Record) -> dict[str, Any]:
     return body
 
 
+def _admission_body(item: Admission) -> dict[str, Any]:
+    person = {} if item.person is None else {"person": item.person}
+    return {"company": item.company, "team": item.team, **person}
+
+
 def _admission(item: Any) -> Admission:
-    if not isinstance(item, Mapping) or set(item) != {"company", "team"} or not isinstance(item["company"], str):
-        raise DocumentError("an admission has company and team")
-    if not isinstance(item["team"], str | None):
-        raise DocumentError("a team is text or nothing")
-    return Admission(company=item["company"], team=item["team"])
+    if not isinstance(item, Mapping) or not {"company", "team"} <= set(item) <= {"company", "team", "person"}:
+        raise DocumentError("an admission has company and team, and perhaps person")
+    if not isinstance(item["company"], str):
+        raise DocumentError("an admission's company is text")
+    if not all(isinstance(item.get(name), str | None) for name in ("team", "person")):
+        raise DocumentError("an admission's team and person are text or nothing")
+    return Admission(company=item["company"], team=item["team"], person=item.get("person"))
 
 
 def _enum(kind: type[StrEnum], value: Any) -> Any:
@@ -167,21 +177,34 @@ def _texts(body: Mapping[str, Any], name: str) -> list[str]:
     return value
 
 
-_OPTIONAL_INTEGERS = {"not_after"}
-_FLAGS = {"open"}
-_CHECKED = {"kind", "recording", "admits", "companies", "standing", "teams"}
+_OPTIONAL_INTEGERS = {"not_after", "max_upload"}
+_OPTIONAL_TEXTS = {"server"}
+_FLAGS = {"open", "held"}
+_CHECKED = {"kind", "recording", "admits", "companies", "standing", "teams", "accounts", "servers"}
+_ADDED: dict[type[Record], frozenset[str]] = {
+    Charter: frozenset({"accounts", "servers", "held", "direct"}),
+    CompanyRecord: frozenset({"max_upload", "server", "direct"}),
+    PersonRecord: frozenset({"held"}),
+}
+"""Members that the first form of a document did not have: left out while they say nothing, so that what was signed
+before stays what it was."""
 
 
 def _record(kind: type[T], body: Mapping[str, Any]) -> T:
-    if set(body) != {field.name for field in fields(kind)}:
+    names = {field.name for field in fields(kind)}
+    if not names - _ADDED[kind] <= set(body) <= names:
         raise DocumentError(f"a {kind.__name__} has other members than {', '.join(sorted(body))}")
     for name, value in body.items():
-        fits = (
-            name in _CHECKED
-            or (name in _OPTIONAL_INTEGERS and (value is None or type(value) is int))
-            or (name in _FLAGS and isinstance(value, bool))
-            or (name not in _OPTIONAL_INTEGERS | _FLAGS and isinstance(value, str))
-        )
-        if not fits:
+        if not _fits(kind, name, value):
             raise DocumentError(f"{name} = {value!r} has the wrong type")
     return kind(**body)
+
+
+def _fits(kind: type[Any], name: str, value: Any) -> bool:
+    if name in _CHECKED or (name == "direct" and kind is CompanyRecord):
+        return True
+    if name in _OPTIONAL_INTEGERS:
+        return value is None or type(value) is int
+    if name in _OPTIONAL_TEXTS:
+        return isinstance(value, str | None)
+    return isinstance(value, bool if name in _FLAGS or name == "direct" else str)

@@ -35,31 +35,43 @@ class Recording(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """Who may be in a room: the people of ``company``, or only those of one of its teams."""
+    """Who may be in a room: the people of ``company``, or only those of one of its ``team``s, or only one ``person``.
+
+    ``person`` is a Matrix user id.
+    """
 
     company: str
     team: str | None = None
+    person: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompanyRecord:
-    """What the policy needs to know of a company; ``not_after`` is the contract's end."""
+    """What the policy needs to know of a company; ``not_after`` is the contract's end.
+
+    ``max_upload`` is the largest file its people may share, in bytes; ``server`` the homeserver of its own, where it
+    has one; ``direct`` the keys of Space charters whose people may talk to its people directly.
+    """
 
     company: str
     name: str
     standing: Standing
     not_after: Instant | None = None
+    max_upload: int | None = None
+    server: str | None = None
+    direct: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonRecord:
-    """What the policy needs to know of an enrolled person."""
+    """What the policy needs to know of an enrolled person; ``held`` is a legal hold on their account."""
 
     user_id: str
     person: str
     company: str
     standing: Standing
     teams: frozenset[str] = frozenset()
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +79,9 @@ class Charter:
     """The rule of one managed room; ``key`` is its name in the hub, written into its ``m.room.create`` event.
 
     ``contact`` is whom a refused person may ask. Times in milliseconds; ``not_after`` is the engagement's end.
+    ``accounts`` are accounts of the hub, beside its own, that belong in the room; ``servers`` the homeservers of
+    partners that take part by federation; ``held`` is a legal hold on what was said; ``direct`` lets the people whom a
+    Space's charter admits open direct rooms with each other.
     """
 
     key: str
@@ -83,6 +98,10 @@ class Charter:
     retention: str = "standard"
     room_version: str = "12"
     contact: str = ""
+    accounts: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
+    held: bool = False
+    direct: bool = False
 
 
 class Roster(Protocol):

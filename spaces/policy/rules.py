@@ -82,9 +82,13 @@ def refuse_company(person: PersonRecord, company: CompanyRecord | None, now: Ins
 
 
 def refuse_admission(person: PersonRecord, charter: Charter) -> Refusal | None:
-    """The charter must name the person's company, or a team of it that the person is in."""
+    """The charter must name the person's company, or a team of it that the person is in, or the person."""
     for admission in charter.admits:
-        if admission.company == person.company and (admission.team is None or admission.team in person.teams):
+        if (
+            admission.company == person.company
+            and (admission.team is None or admission.team in person.teams)
+            and (admission.person is None or admission.person == person.user_id)
+        ):
             return None
     return Refusal(Code.COMPANY_NOT_ADMITTED, f"{person.user_id} has no part in this engagement")
 

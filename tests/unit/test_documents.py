@@ -38,7 +38,9 @@ records: st.SearchStrategy[Record] = st.one_of(
         kind=st.sampled_from(RoomKind),
         name=words,
         topic=words,
-        admits=st.lists(st.builds(Admission, company=words, team=st.none() | words), max_size=3).map(tuple),
+        admits=st.lists(
+            st.builds(Admission, company=words, team=st.none() | words, person=st.none() | words), max_size=3
+        ).map(tuple),
         companies=st.lists(words, max_size=3).map(tuple),
         open=st.booleans(),
         not_after=instants,
@@ -47,8 +49,21 @@ records: st.SearchStrategy[Record] = st.one_of(
         retention=words,
         room_version=words,
         contact=words,
+        accounts=st.lists(words, max_size=2).map(tuple),
+        servers=st.lists(words, max_size=2).map(tuple),
+        held=st.booleans(),
+        direct=st.booleans(),
     ),
-    st.builds(CompanyRecord, company=words, name=words, standing=st.sampled_from(Standing), not_after=instants),
+    st.builds(
+        CompanyRecord,
+        company=words,
+        name=words,
+        standing=st.sampled_from(Standing),
+        not_after=instants,
+        max_upload=instants,
+        server=st.none() | words,
+        direct=st.lists(words, max_size=2).map(tuple),
+    ),
     st.builds(
         PersonRecord,
         user_id=words,
@@ -56,6 +71,7 @@ records: st.SearchStrategy[Record] = st.one_of(
         company=words,
         standing=st.sampled_from(Standing),
         teams=st.frozensets(words, max_size=3),
+        held=st.booleans(),
     ),
 )
 
@@ -161,18 +177,22 @@ def test_what_is_no_object_is_no_document(data: Any) -> None:
         parse_document(data)
 
 
+LATER = {"accounts", "servers", "held", "direct", "max_upload", "server"}
+"""Members that came after the first form: left out where they say nothing."""
 MEMBERS = [(name, field.name) for name, record in EXAMPLES.items() for field in fields(record)]
 WRONG: list[Any] = [0, 1.5, True, None, "", [], {}, [0], [None], [[]], [{}], {"a": 1}, ["x", 1]]
 
 
 def fits(name: str, member: str, value: Any) -> bool:
     """Whether ``value`` is of the type that the record's member has."""
-    if member == "not_after":
+    if member in ("not_after", "max_upload"):
         return value is None or type(value) is int
-    if member in ("teams", "companies", "admits"):
+    if member in ("teams", "companies", "admits", "accounts", "servers") or (name, member) == ("company", "direct"):
         return bool(value == [])
-    if member == "open":
+    if member in ("open", "held", "direct"):
         return isinstance(value, bool)
+    if member == "server":
+        return isinstance(value, str | None)
     return isinstance(value, str) and member not in ("kind", "recording", "standing")
 
 
@@ -186,12 +206,17 @@ def test_a_member_of_another_type_is_refused(name: str, member: str) -> None:
                 parse_document(data)
 
 
-@pytest.mark.parametrize(("name", "member"), MEMBERS)
+@pytest.mark.parametrize(("name", "member"), [item for item in MEMBERS if item[1] not in LATER])
 def test_a_body_is_complete(name: str, member: str) -> None:
     data = wire(name)
     del data["body"][member]
     with pytest.raises(DocumentError):
         parse_document(data)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_says_nothing_is_left_out_so_that_older_signatures_hold(name: str) -> None:
+    assert not LATER & wire(name)["body"].keys()
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -212,9 +237,10 @@ def test_a_body_has_no_member_more(name: str) -> None:
         {"company": 1, "team": None},
         {"company": "a", "team": 1},
         {"company": "a", "team": None, "from": 1},
+        {"company": "a", "team": None, "person": 1},
     ],
 )
-def test_an_admission_names_a_company_and_perhaps_a_team(admission: Any) -> None:
+def test_an_admission_names_a_company_and_perhaps_a_team_or_person(admission: Any) -> None:
     data = wire("charter")
     data["body"]["admits"] = [admission]
     with pytest.raises(DocumentError):
