@@ -10,9 +10,16 @@ from spaces.model import EngagementStatus
 from spaces.policy.records import Recording, RoomKind
 
 Item = TypeVar("Item")
-Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$", examples=["northwind"])]
-Date = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", examples=["2027-12-31"])]
+TEXT, SLUG, DATE = r"^[^\x00-\x1f\x7f]*$", r"^[a-z][a-z0-9-]{0,39}$", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+EXPECTED = {
+    TEXT: "expected one line of text without control characters",
+    SLUG: "expected 1 to 40 lower-case letters, digits and hyphens, beginning with a letter, such as northwind",
+    DATE: "expected a day such as 2027-12-31",
+}
+"""What a pattern means, for people."""
+Text = Annotated[str, Field(min_length=1, max_length=200, pattern=TEXT)]
+Slug = Annotated[str, Field(pattern=SLUG, examples=["northwind"])]
+Date = Annotated[str, Field(pattern=DATE, examples=["2027-12-31"])]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 
 

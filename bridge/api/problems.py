@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from bridge.api.authorisation import ForbiddenError
-from bridge.api.models import Problem
+from bridge.api.models import EXPECTED, Problem
 from config.errors import ConclaveError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from partner_onboarding.access import NotAuthenticatedError
 from partner_onboarding.model import InvitationError
@@ -75,8 +75,9 @@ def problem_of(error: ConclaveError) -> web.Response:
 
 def problem_of_validation(error: ValidationError) -> web.Response:
     """The problem document for input that does not have its form; it names the first offending member."""
-    first = error.errors(include_url=False, include_context=False)[0]
+    first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     given = json.dumps(first["input"], default=str)[:100]
-    detail = f"{field or 'body'} = {given}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+    said = EXPECTED.get(str(first.get("ctx", {}).get("pattern")), first["msg"])
+    detail = f"{field or 'body'} = {given}: {said[:1].lower()}{said[1:]}"
     return problem(422, InvalidInputError.code, detail, field=field, hint="GET /v1/openapi.json describes every member")
