@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-b
 LOCK := uv pip compile pyproject.toml --extra homeserver --group build --universal --generate-hashes \
     --python-version 3.11 --no-header --no-build --quiet
 
-.PHONY: help demo test check up bench format lock test-compose clean
+.PHONY: help demo test check up bench docs format lock test-compose clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ format: $(VENV)/.dev ## rewrite the code in the house format
 
 bench: $(VENV)/.dev ## the measurements of benchmarks/README.md
 	@$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.runtime ## write the generated documents anew
+	@$(BIN)/python docs/generate.py
 
 test-compose: $(VENV)/.dev ## build and run docker-compose.yml for real, and tell the story against it
 	@$(BIN)/python -m pytest tests/compose -p no:xdist --run-compose
