@@ -36,6 +36,7 @@ _TABLE = (
     _kind("role.granted", "a person of the host company may do more", "person", "role"),
     _kind("role.revoked", "a role was taken back", "person", "role"),
     _kind("credential.issued", "a person's device got a credential", "person", "credential", "expires_at"),
+    _kind("credential.renewed", "the local credential got a later end", "person", "credential", "expires_at"),
     _kind("credential.revoked", "a credential was made useless", "person", "credential"),
     _kind("partnership.opened", "an engagement of host and partner began", "template", "team", "rooms"),
     _kind("partnership.closed", "an engagement ended: people out, rooms frozen", "reason"),

@@ -130,9 +130,11 @@ class AuditService:
                             return row.position
                     await asyncio.sleep(LOOK_S)
         except TimeoutError:
+            head = (await self.status()).head
+            unsigned = f"its newest {head.size - head.signed_size} entries are not signed"
+            reason = unsigned if head.size > head.signed_size else f"it took no entries for {PATIENCE_S} s"
             raise LedgerBehindError(
-                f"the ledger took no entries for {PATIENCE_S} s; the export was not made",
-                hint="conclave doctor tells why",
+                f"the ledger is behind: {reason}; the export was not made", hint="conclave doctor tells why"
             ) from None
 
     async def export(self, position: int, *, actor: str) -> AsyncIterator[tuple[str, bytes]]:

@@ -19,7 +19,7 @@ from audit.store import LedgerConflictError
 from bridge.api.server import add_api, api_errors
 from bridge.appservice import MAX_BODY, add_appservice
 from bridge.feed import Feed
-from bridge.foundation import Keys, check_log_key, found, is_founded, load_keys
+from bridge.foundation import Keys, check_log_key, found, is_founded, keep_admin_credential, load_keys
 from bridge.gateway import Gateway
 from bridge.homeserver_config import bot_user_id
 from bridge.link import HomeserverLink
@@ -146,6 +146,7 @@ async def open_hub(
             if not founded:
                 services = hub.services
                 await found(db, state, settings, keys, clock, onboarding=services.onboarding, access=services.access)
+            await keep_admin_credential(state, hub.services.access)
             yield hub
         finally:
             await homeserver.close()
@@ -201,6 +202,7 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
             templates=load_templates(settings.templates.file),
             host=host,
             room_version=settings.homeserver.room_version,
+            bot=bot,
             new_key=lambda: _new_id("rm"),
         ),
         audit=audit,

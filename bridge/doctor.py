@@ -23,7 +23,7 @@ from config.errors import ConclaveError
 from config.migrate import check_schema
 from config.settings import Settings
 from config.state import StateDirectory
-from spaces.gateway import HomeserverError
+from spaces.gateway import HomeserverError, HomeserverRefusedError
 
 CALL_S = 5
 MIN_FREE = 1 << 30
@@ -213,11 +213,16 @@ async def guard(settings: Settings, state: StateDirectory) -> Finding:
     mend = "load bridge.guard.module.Guard in homeserver.yaml: conclave config homeserver writes it"
     try:
         documents = (await gateway.guard_status())["documents"]
+    except HomeserverRefusedError as error:
+        if error.errcode == "M_FORBIDDEN":
+            meaning = "it enforces what it knows, but takes nothing new from this hub"
+            return _bad("guard", error.message, meaning, "give both the same tokens/guard_token, and restart both")
+        return _bad("guard", error.message, "nothing is enforced inside the homeserver", mend)
     except HomeserverError as error:
         return _bad("guard", error.message, "nothing is enforced inside the homeserver", mend)
     finally:
         await gateway.close()
-    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(documents.items()))
+    counts = ", ".join(f"{count} {kind}" for kind, (count, _) in sorted(documents.items()))
     return _ok("guard", f"loaded, with {counts or 'nothing yet'}")
 
 

@@ -18,6 +18,7 @@ from audit.store import LedgerStore
 from bridge.version import SOFTWARE
 from config.clock import Clock
 from config.db import Database
+from config.errors import SettingsError
 from config.settings import Settings
 from config.state import StateDirectory, kept_secret
 from partner_onboarding.access import AccessService
@@ -27,6 +28,7 @@ from partner_onboarding.service import OnboardingService
 from partner_onboarding.store import CompanyStore
 
 BOOTSTRAP = system_actor("bootstrap")
+THIS_MACHINE = "this machine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +42,19 @@ class Keys:
 
 
 async def is_founded(db: Database, settings: Settings) -> bool:
-    """Whether the first start was finished."""
+    """Whether the first start was finished.
+
+    Raises:
+        SettingsError: It was, by another host company than the settings name.
+    """
     async with db.read() as connection:
-        return await CompanyStore(connection).get(settings.host.id) is not None
+        host = await CompanyStore(connection).host()
+    if host is not None and host.id != settings.host.id:
+        raise SettingsError(
+            f"host.id is {settings.host.id!r}, but this hub belongs to {host.id!r}; that is permanent",
+            hint=f"set host.id back to {host.id!r}, or choose another state directory and database",
+        )
+    return host is not None
 
 
 def load_keys(state: StateDirectory, settings: Settings, *, founded: bool) -> Keys:
@@ -114,8 +126,16 @@ async def found(
         for role in (Role.ADMIN, Role.PARTNER_MANAGER):
             await access.put_role(tx, person, role, BOOTSTRAP)
         await access.put_credential(
-            tx, person, device="this machine", days=settings.access.credential_days, token=token, actor=BOOTSTRAP
+            tx, person, device=THIS_MACHINE, days=settings.access.credential_days, token=token, actor=BOOTSTRAP
         )
+
+
+async def keep_admin_credential(state: StateDirectory, access: AccessService) -> None:
+    """See to it that the credential on this machine works: near its end it is renewed, a file that is gone is made.
+
+    So whoever may write the state directory always has a way in, and the ledger says when it was used.
+    """
+    await access.keep_local(_admin_token(state, access), device=THIS_MACHINE, actor=BOOTSTRAP)
 
 
 async def _open_log(tx: AsyncConnection, keys: Keys, inbox: Inbox) -> None:

@@ -19,7 +19,7 @@ class Gateway(Homeserver, Accounts, Timelines, Protocol):
         ...
 
     async def guard_status(self) -> dict[str, Any]:
-        """The guard's ``instance``, and its number of ``documents`` by kind."""
+        """The guard's ``instance``, and for each kind of ``documents`` their number and the sum of their versions."""
         ...
 
     async def version(self) -> str:

@@ -142,7 +142,7 @@ class EmbeddedHomeserver:
                 f"the homeserver did not answer within {READY_TIMEOUT_S} s", hint=f"see {self._files.log}"
             ) from None
         out = (self._files.log.parent / "homeserver.out").read_text(errors="replace").strip().splitlines()
-        reason = out[-1] if out else _describe(process.returncode)
+        reason = next((line for line in reversed(out) if any(map(str.isalpha, line))), _describe(process.returncode))
         raise HomeserverStartError(f"the homeserver ended while starting: {reason}", hint=f"see {self._files.log}")
 
 

@@ -1,5 +1,7 @@
 """Addresses to listen on."""
 
+import errno
+import os
 import socket
 
 from config.errors import ConclaveError
@@ -27,5 +29,10 @@ def check_port(host: str, port: int, setting: str) -> None:
 
 def port_error(host: str, port: int, error: OSError, setting: str) -> PortError:
     """What went wrong, in one sentence."""
-    reason = "another program uses it" if "in use" in str(error) else (error.strerror or str(error))
-    return PortError(f"cannot listen on {host}:{port}: {reason}", hint=f"choose another port with {setting}")
+    if error.errno == errno.EADDRINUSE:
+        return PortError(
+            f"cannot listen on {host}:{port}: another program uses it", hint=f"choose another port with {setting}"
+        )
+    reason = os.strerror(error.errno).lower() if error.errno else str(error)
+    hint = "listen on an address of this machine, such as 127.0.0.1: hub.listen, homeserver.listen"
+    return PortError(f"cannot listen on {host}:{port}: {reason}", hint=hint)

@@ -111,6 +111,8 @@ async def _say_ready(hub: Hub, settings: Settings, *, embedded: bool, say: Say) 
         f"{status.head.size:,} entries, key {key[: key.index('+') + 5]}…  saved to {settings.state_dir}/log.vkey:"
         " give it to your auditors",
     )
+    if hub.services.readiness.signing_error is not None:
+        say("ledger", f"NOT SIGNED: {hub.services.readiness.signing_error}")
     say("ready", "")
 
 

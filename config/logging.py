@@ -2,26 +2,44 @@
 
 import logging
 import sys
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TextIO
 
 import structlog
 
+OURS = ("audit", "bridge", "config", "partner_onboarding", "spaces")
+MAX_BYTES = 20_000_000
+BACKUPS = 3
+
 
 def configure_logging(level: str, file: Path | None = None) -> None:
-    """Send the service's log to ``file`` (appended), or to standard error."""
-    stream: TextIO = sys.stderr if file is None else file.open("a", buffering=1, encoding="utf-8")
+    """Send the service's log to ``file`` (appended; the newest 80 MB are kept), or to standard error."""
     number = logging.getLevelNamesMapping()[level.upper()]
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    if file is not None:
+        handler = RotatingFileHandler(file, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8")
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.add_log_level, stamp],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
+            stamp,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(stream=stream, level=max(number, logging.WARNING), format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+    for name in OURS:
+        logging.getLogger(name).setLevel(number)

@@ -69,7 +69,7 @@ class HostSettings(_Section):
     id: Identifier = "host"
     name: str = Field(default="Host company", min_length=1)
     admin_name: str = Field(default="Administrator", min_length=1)
-    admin_email: str = "admin@localhost"
+    admin_email: str = "admin@conclave.example"
 
 
 class HubSettings(_Section):

@@ -16,6 +16,7 @@ from partner_onboarding.model import Person, check_name
 from partner_onboarding.service import NewId, secret_hash
 from partner_onboarding.store import CompanyStore, PersonStore
 
+RENEW_MS = 30 * DAY
 TOKEN_PREFIX = "conclave_"  # noqa: S105  # a prefix by which leaked tokens are recognised
 
 
@@ -210,6 +211,36 @@ class AccessService:
         draft = Draft(kind="credential.issued", actor=actor, companies=(self._host,), data=data)
         await self._inbox.put(tx, draft)
         return item
+
+    async def keep_local(self, token: str, *, device: str, actor: Actor) -> None:
+        """Have ``token`` work for at least 30 days more: renewed near its end, issued to an administrator when new.
+
+        A credential that was revoked stays so.
+        """
+        now, lifetime = self._clock(), self._credential_days * DAY
+        async with self._db.begin() as tx:
+            store = AccessStore(tx)
+            found = await store.credential(split_token(token)[0])
+            if found is None:
+                person = await self._first_admin(tx)
+                if person is not None:
+                    await self.put_credential(
+                        tx, person, device=device, days=self._credential_days, token=token, actor=actor
+                    )
+                return
+            item = found[0]
+            if item.revoked_at is not None or item.expires_at - now > min(RENEW_MS, lifetime // 2):
+                return
+            await store.extend(item.id, now + lifetime)
+            data = {"person": item.person, "credential": item.id, "expires_at": now + lifetime}
+            await self._inbox.put(tx, Draft(kind="credential.renewed", actor=actor, companies=(self._host,), data=data))
+
+    async def _first_admin(self, tx: AsyncConnection) -> Person | None:
+        for person_id, role in await AccessStore(tx).grants():
+            person = await PersonStore(tx).get(person_id) if role is Role.ADMIN else None
+            if person is not None and not person.suspended:
+                return person
+        return None
 
     async def revoke(self, credential_id: str, *, actor: str) -> Credential:
         """Make a credential useless.

@@ -87,6 +87,10 @@ class AccessStore:
             statement = statement.where(credential.c.person == person_id)
         return [_credential(row) for row in await self._tx.execute(statement.order_by(credential.c.id).limit(limit))]
 
+    async def extend(self, credential_id: str, expires_at: Millis) -> None:
+        """Move a credential's end."""
+        await self._tx.execute(update(credential).where(credential.c.id == credential_id).values(expires_at=expires_at))
+
     async def revoke(self, credential_id: str, now: Millis) -> None:
         """Make a credential useless."""
         await self._tx.execute(update(credential).where(credential.c.id == credential_id).values(revoked_at=now))

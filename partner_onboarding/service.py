@@ -171,7 +171,7 @@ class OnboardingService:
     async def invite(
         self, company_id: str, *, name: str, email: str, role: PersonRole, teams: tuple[str, ...], actor: str
     ) -> Invited:
-        """Make an enrolment link for a person; for one who is invited already, a new link in place of the old.
+        """Make an enrolment link for a person; for one who is invited already, a new link, name and role instead.
 
         Raises:
             InvalidInputError: A name, address or team does not fit.
@@ -189,7 +189,8 @@ class OnboardingService:
                 person = self._new_person(company, full_name, address, role)
                 await PersonStore(tx).add(person)
             else:
-                person = self._again(known, company)
+                person = replace(self._again(known, company), name=full_name, role=role)
+                await PersonStore(tx).save(person)
             for team in wanted:
                 await PersonStore(tx).join_team(person.id, team)
             return await self._issue_link(tx, person, person_actor(actor))

@@ -30,6 +30,11 @@ class CompanyStore:
         row = (await self._tx.execute(select(company).where(company.c.id == company_id))).one_or_none()
         return None if row is None else _company(row)
 
+    async def host(self) -> Company | None:
+        """The company that runs the hub."""
+        row = (await self._tx.execute(select(company).where(company.c.kind == CompanyKind.HOST.value))).one_or_none()
+        return None if row is None else _company(row)
+
     async def by_external_id(self, external_id: str) -> Company | None:
         """The company with the operator's own key ``external_id``."""
         row = (await self._tx.execute(select(company).where(company.c.external_id == external_id))).one_or_none()

@@ -1,6 +1,7 @@
 """Pushing charters and roster to the guard, signed, until it has the newest version of each."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from config.db import Database
@@ -43,11 +44,14 @@ class Publisher:
                 pushed += len(documents)
         return pushed
 
-    async def compare(self, stored: dict[str, int]) -> None:
-        """Push everything again when the guard does not have as many documents as it was given."""
+    async def compare(self, stored: Mapping[str, Sequence[int]]) -> None:
+        """Push everything again when the guard does not have what it was given, as after its database was put back.
+
+        ``stored`` is, for each kind, how many documents the guard has and the sum of their versions.
+        """
         async with self._db.read() as connection:
-            expected = await DocumentStore(connection).counts()
-        if any(stored.get(kind, 0) < count for kind, count in expected.items()):
+            pushed = await DocumentStore(connection).pushed()
+        if any(tuple(stored.get(kind, (0, 0))) != sums for kind, sums in pushed.items()):
             async with self._db.begin() as tx:
                 await DocumentStore(tx).mark_all_unpushed()
 

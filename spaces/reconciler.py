@@ -194,7 +194,7 @@ class Reconciler:
             raise HomeserverRefusedError("the room has no charter", errcode="M_UNKNOWN")
         siblings = [item for item in situation.rooms if item.engagement == room.engagement]
         space = next((item.room_id for item in siblings if item.kind is RoomKind.SPACE), None)
-        children = [(r.position, r.room_id) for r in siblings if r.kind is RoomKind.ROOM and r.room_id is not None]
+        children = [(r.position, r.room_id) for r in siblings if r.room_id is not None and _is_for_all(r, situation)]
         companies = {admission.company for admission in charter.admits}
         people = [person for person in situation.roster.people.values() if person.company in companies]
         desired = Desired(
@@ -270,3 +270,13 @@ class Reconciler:
 
     def _wake_later(self, engagement: str, delay: Millis) -> None:
         asyncio.get_running_loop().call_later((delay + 1) / 1_000, self.wake, engagement)
+
+
+def _is_for_all(room: ManagedRoom, situation: Situation) -> bool:
+    """Whether a Space may list the room: those who are in the Space and not in the room must not see that it exists."""
+    spaces = [r for r in situation.rooms if r.engagement == room.engagement and r.kind is RoomKind.SPACE]
+    charters = [situation.charters.get(r.key) for r in (room, *spaces)]
+    if room.kind is not RoomKind.ROOM or None in charters:
+        return False
+    own, *wider = (set(charter.admits) for charter in charters if charter is not None)
+    return all(admits <= own for admits in wider)

@@ -32,6 +32,7 @@ class PartnershipService:
         templates: Mapping[str, Template],
         host: str,
         room_version: str,
+        bot: str,
         new_key: NewKey,
     ) -> None:
         self._db = db
@@ -40,6 +41,7 @@ class PartnershipService:
         self._templates = templates
         self._host = host
         self._room_version = room_version
+        self._bot = bot
         self._new_key = new_key
 
     async def open(self, partner: str, *, template: str, team: str, actor: str, contact: str) -> Engagement:
@@ -136,8 +138,7 @@ class PartnershipService:
             room = await store.get(reference) or (await store.by_room_ids([reference])).get(reference)
             if room is None:
                 raise NotFoundError(f"no room {reference!r}", hint="conclave room list")
-            members = await ObservedStore(connection).joined(room.room_id) if room.room_id else []
-            return await self._view(connection, room), members
+            return await self._view(connection, room), await self._people(connection, room)
 
     async def _get(self, connection: AsyncConnection, engagement_id: str) -> Engagement:
         found = await EngagementStore(connection).get(engagement_id)
@@ -149,8 +150,12 @@ class PartnershipService:
         charter = await DocumentStore(connection).charter(room.key)
         if charter is None:
             raise NotFoundError(f"the room {room.key} has no charter")
-        members = len(await ObservedStore(connection).joined(room.room_id)) if room.room_id else 0
-        return RoomView(room=room, charter=charter, members=members)
+        return RoomView(room=room, charter=charter, members=len(await self._people(connection, room)))
+
+    async def _people(self, connection: AsyncConnection, room: ManagedRoom) -> list[str]:
+        """Who is in the room, the hub's own account aside."""
+        members = await ObservedStore(connection).joined(room.room_id) if room.room_id else []
+        return [user_id for user_id in members if user_id != self._bot]
 
     def _template(self, template: str) -> Template:
         if template not in self._templates:

@@ -126,10 +126,11 @@ class DocumentStore:
         """Have everything pushed again: the guard's database is not the one that it was."""
         await self._tx.execute(update(document).values(pushed_version=0))
 
-    async def counts(self) -> dict[str, int]:
-        """How many documents of each kind the guard should have."""
-        statement = select(document.c.kind, func.count()).where(document.c.pushed_version > 0).group_by(document.c.kind)
-        return {row[0]: row[1] for row in await self._tx.execute(statement)}
+    async def pushed(self) -> dict[str, tuple[int, int]]:
+        """How many documents of each kind the guard was given, and the sum of the versions that it was given."""
+        columns = (document.c.kind, func.count(), func.sum(document.c.pushed_version))
+        statement = select(*columns).where(document.c.pushed_version > 0).group_by(document.c.kind)
+        return {row[0]: (int(row[1]), int(row[2])) for row in await self._tx.execute(statement)}
 
     async def _body(self, kind: DocumentKind, key: str) -> dict[str, Any] | None:
         where = (document.c.kind == kind.value, document.c.key == key, ~document.c.gone)

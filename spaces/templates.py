@@ -50,7 +50,8 @@ def load_templates(file: Path | None) -> dict[str, Template]:
         text = file.read_text() if file else resources.files("spaces").joinpath("templates.toml").read_text()
         data = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"cannot read the templates in {where}: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise SettingsError(f"cannot read the templates in {where}: {reason}", hint="see templates.file") from None
     if not data:
         raise SettingsError(f"{where} holds no template", hint="spaces/templates.toml shows the form")
     return {name: _template(name, body, where) for name, body in data.items()}

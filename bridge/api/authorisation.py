@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from config.errors import ConclaveError
 from partner_onboarding.access import Principal
-from partner_onboarding.access_store import Role
+from partner_onboarding.access_store import EXCLUSIVE, Role
 
 
 class Permission(StrEnum):
@@ -51,9 +51,12 @@ def authorise(principal: Principal, permission: Permission) -> None:
         return
     needed = " or ".join(sorted(allowed)) or "nobody"
     held = ", ".join(sorted(principal.roles)) or "no role"
-    raise ForbiddenError(
-        f"{principal.name} holds {held}; this needs {needed}",
-        hint=f"an administrator can say: conclave role grant {principal.person} {sorted(allowed)[0]}"
-        if allowed
-        else "",
-    )
+    raise ForbiddenError(f"{principal.name} holds {held}; this needs {needed}", hint=_who_helps(principal, allowed))
+
+
+def _who_helps(principal: Principal, allowed: frozenset[Role]) -> str:
+    """What an administrator can say; another person is needed where the roles held exclude every role that may."""
+    for role in sorted(allowed):
+        if not (role in EXCLUSIVE and principal.roles & (EXCLUSIVE - {role})):
+            return f"an administrator can say: conclave role grant {principal.person} {role}"
+    return "this is another person's to do: conclave role list" if allowed else ""

@@ -80,4 +80,10 @@ def problem_of_validation(error: ValidationError) -> web.Response:
     given = json.dumps(first["input"], default=str)[:100]
     said = EXPECTED.get(str(first.get("ctx", {}).get("pattern")), first["msg"])
     detail = f"{field or 'body'} = {given}: {said[:1].lower()}{said[1:]}"
-    return problem(422, InvalidInputError.code, detail, field=field, hint="GET /v1/openapi.json describes every member")
+    return problem(
+        422,
+        InvalidInputError.code,
+        detail,
+        field=field,
+        hint="--help says what a command takes, /v1/openapi.json what a call takes",
+    )

@@ -43,9 +43,14 @@ def add_api(app: web.Application, services: Services) -> None:
 
 @web.middleware
 async def api_errors(request: web.Request, handler: Respond) -> web.StreamResponse:
-    """Every failure below ``/v1/`` as a problem document; what is unexpected is logged and says nothing of itself."""
+    """Failures below ``/v1/`` that no operation answers for, such as an unknown address, as problem documents."""
     if not request.path.startswith("/v1/"):
         return await handler(request)
+    return await _guarded(request, handler)
+
+
+async def _guarded(request: web.Request, handler: Respond) -> web.StreamResponse:
+    """What ``handler`` answers, every failure as a problem document; what is unexpected is logged, and not told."""
     try:
         return await handler(request)
     except ConclaveError as error:
@@ -61,14 +66,14 @@ async def api_errors(request: web.Request, handler: Respond) -> web.StreamRespon
 
 
 def _respond(operation: Operation, services: Services) -> Respond:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await _answer(operation, services, request)
+
     async def respond(request: web.Request) -> web.StreamResponse:
-        began, status = perf_counter(), 500
-        try:
-            response = await _answer(operation, services, request)
-            status = response.status
-        finally:
-            metrics.HTTP_REQUESTS.labels(operation.id, status).inc()
-            metrics.HTTP_SECONDS.labels(operation.id).inc(perf_counter() - began)
+        began = perf_counter()
+        response = await _guarded(request, answer)
+        metrics.HTTP_REQUESTS.labels(operation.id, response.status).inc()
+        metrics.HTTP_SECONDS.labels(operation.id).inc(perf_counter() - began)
         return response
 
     return respond

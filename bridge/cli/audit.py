@@ -117,11 +117,19 @@ def show_(
         verify_inclusion(leaf, entry, checkpoint.size, proof, checkpoint.root)
     except (NoteError, ProofError) as error:
         raise CallFailedError(f"the proof of entry {entry} does not hold: {error}", code="proof") from None
-    rows = [(name, str(value)) for name, value in sorted(found["entry"].items()) if name not in ("v", "data")]
-    rows += [(f"data.{name}", str(value)) for name, value in sorted(found["entry"]["data"].items())]
+    body = {**found["entry"], "at": found["at"]}
+    rows = [(name, _plain(value)) for name, value in sorted(body.items()) if name not in ("v", "data")]
+    rows += [(f"data.{name}", _plain(value)) for name, value in sorted(body["data"].items())]
     rows += [("names", ", ".join(f"{one} = {name}" for one, name in found["names"].items()) or "–")]
     rows += [("proof", f"in the log: {len(proof)} hashes lead to the checkpoint of {checkpoint.size:,} entries")]
     show(found, as_json, rows)
+
+
+def _plain(value: Any) -> str:
+    """A value as people read it: lists and objects without their brackets."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(item)}" for name, item in value.items())
+    return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)
 
 
 @app.command()
@@ -141,7 +149,8 @@ def export(
     if as_json:
         write_json({**order, "out": str(out), "files": files})
         return
-    say(f"  {order['entry'] + 1:,} entries or more · {files} files · content is not in it")
+    entries = json.loads((out / "manifest.json").read_bytes())["counts"]["entries"]
+    say(f"  {entries:,} entries · {files} files · content is not in it")
     say(f"{out}/ written; this export is entry {order['entry']:,}.")
     say(f"Next: conclave audit verify {out} --vkey log.vkey    (the key that you got when the hub was set up)")
 
@@ -184,7 +193,13 @@ def verify(
     try:
         key = read_vkey(vkey)
     except (OSError, NoteError) as error:
-        raise CallFailedError(f"{vkey} is not a log's public key: {error}", code="vkey", usage=True) from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CallFailedError(
+            f"{vkey} is not a log's public key: {reason}",
+            code="vkey",
+            hint="name the file log.vkey that you got when the hub was set up",
+            usage=True,
+        ) from None
     if not bundle.is_dir():
         raise CallFailedError(f"{bundle} is not a folder", code="bundle", hint="name the exported folder", usage=True)
     try:

@@ -58,6 +58,7 @@ def show_(ctx: typer.Context, company: Company, as_json: Json = False) -> None:
     client = client_of(ctx)
     found = client.get(f"/v1/companies/{segment(company)}")
     people = list(client.items("/v1/people", company=company))
+    taken = sum(one["status"] != "suspended" for one in people)
     show(
         {**found, "people": people},
         as_json,
@@ -67,7 +68,7 @@ def show_(ctx: typer.Context, company: Company, as_json: Json = False) -> None:
             ("kind", found["kind"]),
             ("status", found["status"]),
             ("external id", found["external_id"] or "–"),
-            ("seats", f"{len(people)} of {found['seats']} taken" if found["seats"] else "not limited"),
+            ("seats", f"{taken} of {found['seats']} taken" if found["seats"] else "not limited"),
             ("until", found["until"] or "no end set"),
             ("added", day(found["added_at"])),
             ("people", ", ".join(f"{one['name']} ({one['status']})" for one in people) or "none yet"),

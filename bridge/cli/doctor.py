@@ -42,7 +42,9 @@ def doctor(
         names = ("what", "level", "seen", "meaning", "mend")
         write_json([{name: getattr(finding, name) for name in names} for finding in found])
     else:
-        say("All is well." if not wrong else f"{wrong} to mend.")
+        warnings = sum(finding.level == "warning" for finding in found)
+        well = "All is well." if not warnings else f"Nothing is wrong; {warnings} to think about."
+        say(f"{wrong} to mend." if wrong else well)
     raise typer.Exit(1 if wrong else 0)
 
 

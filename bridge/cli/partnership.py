@@ -10,7 +10,10 @@ from bridge.cli.output import Json, Yes, confirm, day, listing, note, say, show,
 from bridge.cli.session import client_of
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Partnerships: a Space with rooms, shared with one company."
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Partnerships: a Space with rooms, shared with one company.",
 )
 APPS = {"partnership": app}
 

@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 import sys
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ def client_of(ctx: typer.Context) -> HubClient:
         CallFailedError: There is none, or no credential for it.
     """
     options: dict[str, Any] = ctx.find_root().obj
-    local = local_hub(options["state"] or Path(".conclave"))
+    local = local_hub(options["state"] or _state_directory(options["config"]))
     logins = _read_logins()
     url = (options["hub"] or "").rstrip("/")
     if not url and (local is None or os.environ.get(CREDENTIAL_FILE)):
@@ -44,6 +45,15 @@ def client_of(ctx: typer.Context) -> HubClient:
     if token is None:
         raise CallFailedError(f"no credential for {url} here", code="no_credential", hint=f"conclave login {url}")
     return HubClient(url=url, token=token)
+
+
+def _state_directory(config: Path | None) -> Path:
+    """The ``state_dir`` of the settings file, if there is one; read without loading all settings, to be quick."""
+    try:
+        named = tomllib.loads((config or Path("conclave.toml")).read_text()).get("state_dir")
+    except (OSError, ValueError):
+        named = None
+    return Path(named) if isinstance(named, str) else Path(".conclave")
 
 
 def _token_file() -> str | None:
@@ -61,7 +71,8 @@ def login(
     ctx: typer.Context, address: Annotated[str, typer.Argument(help="Such as https://hub.contoso.example.")]
 ) -> None:
     """Use a hub from this machine; asks for the credential that an administrator issued."""
-    del ctx
+    options: dict[str, Any] = ctx.find_root().obj
+    local = local_hub(options["state"] or _state_directory(options["config"]))
     token = (getpass.getpass("Credential: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
     if not token:
         raise CallFailedError(
@@ -74,6 +85,8 @@ def login(
     _write_logins({"default": client.url, "hubs": hubs})
     roles = ", ".join(me["roles"]) or "no role"
     say(f"Signed in to {client.url} as {me['name']} ({roles}), until {me['expires_at'][:10]}.")
+    if local is not None:
+        say(f"In this folder commands act as its own hub's administrator; to act as {me['name']}: --hub {client.url}")
 
 
 def logout(ctx: typer.Context) -> None:

@@ -115,10 +115,10 @@ class Documents:
                 companies[person.company] = company
         return MappingRoster(companies=companies, people=people)
 
-    async def counts(self) -> dict[str, int]:
-        """How many documents of each kind are stored."""
+    async def sums(self) -> dict[str, tuple[int, int]]:
+        """How many documents of each kind are stored, and the sum of their versions."""
         await self.ready()
-        return await self._api.run_db_interaction("conclave_status", store.count_documents)
+        return await self._api.run_db_interaction("conclave_status", store.sum_documents)
 
     async def _record(self, kind: DocumentKind, key: str) -> Record | None:
         known = self._memory.known.get((kind.value, key), MISSING)

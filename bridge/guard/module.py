@@ -178,7 +178,7 @@ class Guard:
         administrator = await self._api.is_user_admin(self._bot)
         return {
             "instance": self.instance,
-            "documents": await self._documents.counts(),
+            "documents": await self._documents.sums(),
             "administrator": administrator,
         }
 

@@ -110,10 +110,10 @@ def load_body(txn: Cursor, kind: str, key: str) -> Mapping[str, Any] | None:
     return None if document["gone"] else document["body"]
 
 
-def count_documents(txn: Cursor) -> dict[str, int]:
-    """How many documents of each kind are stored."""
-    txn.execute("SELECT kind, COUNT(*) FROM conclave_document GROUP BY kind")
-    return {row[0]: row[1] for row in txn.fetchall()}
+def sum_documents(txn: Cursor) -> dict[str, tuple[int, int]]:
+    """How many documents of each kind are stored, and the sum of their versions: less when one of them went back."""
+    txn.execute("SELECT kind, COUNT(*), SUM(version) FROM conclave_document GROUP BY kind")
+    return {row[0]: (int(row[1]), int(row[2])) for row in txn.fetchall()}
 
 
 def claim_room(txn: Cursor, key: str, room_id: str, now: int) -> str:

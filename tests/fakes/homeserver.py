@@ -82,10 +82,11 @@ class FakeHomeserver:
 
     async def guard_status(self) -> dict[str, Any]:
         self._look("guard_status")
-        counts: dict[str, int] = {}
-        for kind, _ in self.documents:
-            counts[kind] = counts.get(kind, 0) + 1
-        return {"instance": self.instance, "documents": counts, "administrator": True}
+        sums: dict[str, tuple[int, int]] = {}
+        for (kind, _), (version, _body) in self.documents.items():
+            count, versions = sums.get(kind, (0, 0))
+            sums[kind] = (count + 1, versions + version)
+        return {"instance": self.instance, "documents": sums, "administrator": True}
 
     async def version(self) -> str:
         return "0.fake"
