@@ -10,10 +10,20 @@ from importlib import resources
 
 from audit.keys import SigningKey
 from audit.note import VerifierKey
-from audit.sshsig import ssh_public_key, ssh_sign
+from audit.sshsig import ssh_sign
 from audit.store import LedgerStore
 from audit.tiles import TILE_WIDTH, bundle_widths, encode_bundle, entries_path, tile_path, tile_widths
-from audit.verify import CHECKPOINT, DISCLOSURES, FORMAT, LOG_KEY, MANIFEST, MANIFEST_SIGNATURE, NAMESPACE
+from audit.verify import (
+    CHECKPOINT,
+    DISCLOSURES,
+    FORMAT,
+    LOG_KEY,
+    MANIFEST,
+    MANIFEST_SIGNATURE,
+    NAMESPACE,
+    SIGNERS,
+    signers_line,
+)
 from config.clock import Millis, iso
 from config.db import Database
 
@@ -56,7 +66,7 @@ async def _files(
 ) -> AsyncIterator[tuple[str, bytes]]:
     yield CHECKPOINT, order.checkpoint
     yield LOG_KEY, f"{log_key}\n".encode()
-    yield "keys/export.allowed_signers", _allowed_signers(export_key).encode()
+    yield SIGNERS, signers_line(export_key.public).encode()
     yield "VERIFY.md", resources.files("audit").joinpath("VERIFY.md").read_bytes()
     for index, width in bundle_widths(order.size):
         start = index * TILE_WIDTH
@@ -73,11 +83,6 @@ async def _files(
         disclosures = await LedgerStore(connection).disclosures(order.size)
     lines = [json.dumps({"entry": entry, "disclosure": text}, sort_keys=True) for entry, text in disclosures]
     yield DISCLOSURES, "".join(f"{line}\n" for line in lines).encode()
-
-
-def _allowed_signers(export_key: SigningKey) -> str:
-    public = ssh_public_key(export_key.public.public_key)
-    return f'{export_key.name} namespaces="{NAMESPACE}" {public}\n'
 
 
 def _manifest(order: ExportOrder, hashes: dict[str, str], kinds: Counter[str]) -> bytes:

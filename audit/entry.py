@@ -177,6 +177,8 @@ def parse_entry(data: bytes) -> dict[str, Any]:
         raise EntryError(f"version {entry['v']!r}, expected {VERSION}")
     if entry["kind"] not in KINDS:
         raise EntryError(f"unknown kind {entry['kind']!r}")
+    if more := sorted(set(entry["data"]) - KINDS[entry["kind"]].data):
+        raise EntryError(f"{entry['kind']} has members in its data that are not known: {more}")
     if ("room" in entry) != ("room_seq" in entry):
         raise EntryError("room and room_seq belong together")
     return entry

@@ -14,9 +14,13 @@ class Folder:
     root: Path
 
     def names(self) -> set[str]:
-        """The path of every file and every link, relative, with forward slashes."""
+        """The path of every file and every link, relative, with forward slashes.
+
+        Raises:
+            OSError: A folder cannot be read: who knows what is in it.
+        """
         found = set()
-        for directory, folders, files in os.walk(self.root):
+        for directory, folders, files in os.walk(self.root, onerror=_raise):
             paths = [Path(directory, name) for name in files]
             paths += [path for name in folders if (path := Path(directory, name)).is_symlink()]
             found |= {path.relative_to(self.root).as_posix() for path in paths}
@@ -29,11 +33,19 @@ class Folder:
             OSError: It is missing, unreadable, a link or a pipe, or its name leads out of the folder.
         """
         path = self.root / name
-        if path.is_symlink() or not path.resolve().is_relative_to(self.root.resolve()):
+        try:
+            inside = path.resolve().is_relative_to(self.root.resolve())
+        except (RuntimeError, ValueError):  # links that lead to themselves, a name with NUL
+            inside = False
+        if path.is_symlink() or not inside:
             raise OSError(None, "it is a link, or outside the folder")
         if path.exists() and not path.is_file():
             raise OSError(None, "it is no regular file")
         return path.read_bytes()
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def read_vkey(path: Path) -> VerifierKey:

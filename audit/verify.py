@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Protocol
 
-from audit.canonical import CanonicalError
+from audit.canonical import CanonicalError, canonical_json
 from audit.entry import Disclosure, EntryError, actor_key, parse_entry
+from audit.kinds import KINDS
 from audit.note import Checkpoint, NoteError, VerifierKey, Verify, open_note
-from audit.sshsig import SshSignatureError, ssh_verify
+from audit.printable import printable
+from audit.sshsig import SshSignatureError, ssh_public_key, ssh_verify
 from audit.tiles import (
     Edge,
     TileError,
@@ -33,6 +35,7 @@ MANIFEST = "manifest.json"
 MANIFEST_SIGNATURE = "manifest.json.sig"
 CHECKPOINT = "checkpoint"
 LOG_KEY = "keys/log.vkey"
+SIGNERS = "keys/export.allowed_signers"
 DISCLOSURES = "disclosures.ndjson"
 NAMESPACE = "conclave-export@v1"
 FORMAT = "conclave-bundle/1"
@@ -60,6 +63,7 @@ class VerificationError(Exception):
     """The bundle is not what the log committed to: ``check`` failed at ``where``; ``meaning`` says what that is."""
 
     def __init__(self, check: str, detail: str, *, where: str = "", meaning: str) -> None:
+        where, detail = printable(where), printable(detail)  # a forger chose them
         super().__init__(f"{check}: {f'{where} ' if where else ''}{detail}")
         self.check = check
         self.detail = detail
@@ -69,10 +73,11 @@ class VerificationError(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What a valid bundle holds."""
+    """What a valid bundle holds; ``last_at`` is the time of the newest entry, ``export`` the export's own name."""
 
     checkpoint: Checkpoint
     key: VerifierKey
+    export: str = ""
     kinds: Counter[str] = field(default_factory=Counter)
     last_at: int | None = None
     files: int = 0
@@ -97,6 +102,9 @@ def verify_bundle(
     edge = _entries(bundle, checkpoint, walk, progress)
     if edge.frontier.root() != checkpoint.root:
         raise VerificationError("root", "the entries do not hash to the checkpoint's root", meaning=CHANGED)
+    if walk.wrong is not None:  # only now: it is the log itself that is wrong, and not a copy that somebody changed
+        raise walk.wrong
+    walk.check_opening()
     _manifest(bundle, report, walk, verify)
     _disclosures(bundle, report, walk)
     return report
@@ -107,7 +115,8 @@ def _read(bundle: Bundle, name: str, check: str) -> bytes:
         return bundle.read(name)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise VerificationError(check, f"cannot read it: {reason}", where=name, meaning="a file is missing") from None
+        meaning = "a file is missing" if isinstance(error, FileNotFoundError) else "a file cannot be read here"
+        raise VerificationError(check, f"cannot read it: {reason}", where=name, meaning=meaning) from None
 
 
 def _checkpoint(bundle: Bundle, key: VerifierKey, verify: Verify) -> Checkpoint:
@@ -136,7 +145,7 @@ def _entries(bundle: Bundle, checkpoint: Checkpoint, walk: "_Walk", progress: Pr
         leaves = [leaf_hash(entry) for entry in entries]
         _same_leaves(bundle, index, width, leaves, entries)
         for entry in entries:
-            walk.step(entry)
+            walk.take(entry)
         edge, changed = edge.append(leaves)
         tiles.update(changed)
         for at in [at for at, hashes in tiles.items() if len(hashes) == widths.get(at)]:
@@ -172,11 +181,14 @@ def _describe(entry: bytes) -> str:
         kind = json.loads(entry)["kind"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return " (not readable)"
-    return f" ({kind})" if isinstance(kind, str) else ""
+    return f" ({kind})" if isinstance(kind, str) and kind in KINDS else " (of no known kind)"
 
 
 class _Walk:
-    """Reads entries in order: form, time, and the unbroken numbers of every source, actor and room."""
+    """Reads entries in order: form, time, and the unbroken numbers of every source, actor and room.
+
+    ``wrong`` is the first thing that does not fit; whether the log says so is known when its root was found.
+    """
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -185,9 +197,31 @@ class _Walk:
         self.position = 0
         self.first: dict[str, Any] = {}
         self.digests: dict[str, int] = {}
+        self.exports: dict[int, dict[str, Any]] = {}
+        self.wrong: VerificationError | None = None
 
-    def step(self, data: bytes) -> None:
+    def take(self, data: bytes) -> None:
         """Take the next entry."""
+        if self.wrong is None:
+            try:
+                self._step(data)
+            except VerificationError as error:
+                self.wrong = error
+
+    def check_opening(self) -> None:
+        """Return when the first entry opens this log with this key.
+
+        Raises:
+            VerificationError: It does not.
+        """
+        checkpoint, key, first = self._report.checkpoint, self._report.key, self.first
+        data = first.get("data", {})
+        opens = first.get("kind") == "log.opened" and data.get("origin") == checkpoint.origin
+        if not opens or data.get("log_key") != str(key):
+            detail = "does not open this log with the key you hold"
+            raise VerificationError("meaning", detail, where="entry 0", meaning=_MALFORMED)
+
+    def _step(self, data: bytes) -> None:
         where = f"entry {self.position:,}"
         try:
             entry = parse_entry(data)
@@ -213,6 +247,8 @@ class _Walk:
         self._at = self._report.last_at = entry["at"]
         self._report.kinds[entry["kind"]] += 1
         self.digests.update(dict.fromkeys(entry.get("sd", ()), self.position))
+        if entry["kind"] == "audit.exported":
+            self.exports[self.position] = entry
         self.position += 1
 
 
@@ -233,17 +269,71 @@ def _manifest(bundle: Bundle, report: Report, walk: _Walk, verify: Verify) -> No
     try:
         export_key = VerifierKey.parse(str(walk.first["data"]["export_key"]))
         ssh_verify(manifest, NAMESPACE, export_key.public_key, signature, verify)
-        listed = json.loads(manifest)
-        files: dict[str, str] = dict(listed["files"])
+        listed = strict_json(manifest)
+        files = _hashes(listed["files"])
         form, summary = listed["format"], {name: listed[name] for name in ("checkpoint", "counts")}
-    except (NoteError, SshSignatureError, ValueError, KeyError, TypeError, RecursionError) as error:
+        fits = form == FORMAT and canonical_json(summary) == canonical_json(_summary(report))
+        recorded = _recorded(listed, walk)
+    except KeyError as error:
+        raise VerificationError("manifest", f"has no {error.args[0]}", where=MANIFEST, meaning=CHANGED) from None
+    except (NoteError, SshSignatureError, CanonicalError, ValueError, TypeError, RecursionError) as error:
         raise VerificationError("manifest", str(error), where=MANIFEST, meaning=CHANGED) from None
-    if form != FORMAT or summary != _summary(report):
+    if not fits:
         raise VerificationError("manifest", "is of another export", where=MANIFEST, meaning=CHANGED)
+    if not recorded:
+        detail = "does not say who exported what as the log has it"
+        raise VerificationError("manifest", detail, where=MANIFEST, meaning=CHANGED)
     _files(bundle, files)
     if _read(bundle, LOG_KEY, "keys") != f"{report.key}\n".encode():
         raise VerificationError("keys", "is not the key you hold", where=LOG_KEY, meaning=CHANGED)
-    report.files = len(files) + 2
+    if _read(bundle, SIGNERS, "keys") != signers_line(export_key).encode():
+        raise VerificationError("keys", "is not the key that the log names", where=SIGNERS, meaning=CHANGED)
+    report.files, report.export = len(files) + 2, str(listed["export"])
+
+
+def _hashes(listed: Any) -> dict[str, str]:
+    if not isinstance(listed, dict) or not all(isinstance(value, str) for value in listed.values()):
+        raise ValueError("files is not an object of hashes")
+    return listed
+
+
+def _recorded(manifest: dict[str, Any], walk: _Walk) -> bool:
+    """Whether the entry that the manifest names says who made this export, and of what."""
+    names = ("entry", "export", "exported_by", "query", "exclusions")
+    position, export, person, query, exclusions = (manifest[name] for name in names)
+    entry = walk.exports.get(position) if type(position) is int else None
+    if entry is None:
+        return False
+    whole = {"scope": entry["data"].get("scope")} == query and exclusions == []
+    return bool(whole and entry["actor"] == {"person": person} and entry["data"].get("export") == export)
+
+
+def signers_line(key: VerifierKey) -> str:
+    """The one line of ``keys/export.allowed_signers`` (ssh-keygen(1), "ALLOWED SIGNERS")."""
+    return f'{key.name} namespaces="{NAMESPACE}" {ssh_public_key(key.public_key)}\n'
+
+
+def strict_json(data: bytes) -> dict[str, Any]:
+    """The JSON object in ``data``, UTF-8, read as every reader must: no name twice, no number that JSON has not.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    value = json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_number)
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON number")
 
 
 def _summary(report: Report) -> dict[str, Any]:
@@ -257,8 +347,12 @@ def _summary(report: Report) -> dict[str, Any]:
 
 
 def _files(bundle: Bundle, files: dict[str, str]) -> None:
-    names = bundle.names() - {MANIFEST, MANIFEST_SIGNATURE}
-    if missing := sorted({CHECKPOINT, LOG_KEY, DISCLOSURES, *files} - names):
+    try:
+        names = bundle.names() - {MANIFEST, MANIFEST_SIGNATURE}
+    except OSError as error:
+        where, reason = str(error.filename or ""), error.strerror or str(error)
+        raise VerificationError("files", reason, where=where, meaning="a folder cannot be read here") from None
+    if missing := sorted({CHECKPOINT, LOG_KEY, SIGNERS, DISCLOSURES, *files} - names):
         raise VerificationError("files", "is missing", where=missing[0], meaning="the export is not whole")
     if extra := sorted(names - files.keys()):
         raise VerificationError("files", "is not part of the export", where=extra[0], meaning="a file was added")
@@ -268,16 +362,18 @@ def _files(bundle: Bundle, files: dict[str, str]) -> None:
 
 
 def _disclosures(bundle: Bundle, report: Report, walk: _Walk) -> None:
-    open_digests = dict(walk.digests)
-    for number, line in enumerate(_read(bundle, DISCLOSURES, "disclosures").splitlines(), start=1):
+    open_digests, text = dict(walk.digests), _read(bundle, DISCLOSURES, "disclosures")
+    if text and not text.endswith(b"\n"):
+        raise VerificationError("disclosures", "ends in the middle of a line", where=DISCLOSURES, meaning=CHANGED)
+    for number, line in enumerate(text.split(b"\n")[:-1], start=1):
         where = f"{DISCLOSURES} line {number}"
         try:
-            item = json.loads(line)
+            item = strict_json(line)
             digest = Disclosure.decode(item["disclosure"]).digest()
         except (EntryError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise VerificationError("disclosures", str(error), where=where, meaning=CHANGED) from None
         position = open_digests.pop(digest, None)
-        if position is None or item.get("entry") != position:
+        if position is None or type(item.get("entry")) is not int or item["entry"] != position or len(item) != 2:
             detail = "does not belong to the entry it names"
             raise VerificationError("disclosures", detail, where=where, meaning=CHANGED)
         report.disclosed += 1

@@ -39,10 +39,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomContext:
-    """Which engagement and companies a room belongs to."""
+    """Which engagement and companies a room belongs to, and what its charter calls it."""
 
     engagement: str | None = None
     companies: tuple[str, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +105,7 @@ def draft_of(event: Event, context: Context) -> Draft:
         engagement=context.room.engagement,
         companies=context.room.companies,
         data={"event_id": event.event_id, "type": event.type, "ts": event.ts, **data},
+        disclose={"room_name": context.room.name} if kind == "room.created" and context.room.name else {},
     )
 
 

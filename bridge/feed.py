@@ -7,7 +7,7 @@ and one that was never delivered is fetched before anything later is accepted.
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ from config.errors import InvalidInputError
 from spaces.gateway import HomeserverError
 from spaces.observed import ObservedStore, StateEvent
 from spaces.policy.blueprint import ROOM_KEY
+from spaces.policy.records import PersonRecord
 from spaces.policy.refusal import Code
 from spaces.store import DocumentStore, RoomStore
 
@@ -109,8 +110,10 @@ class Feed:
         async with self._db.begin() as tx:
             if not await ObservedStore(tx).take_transaction("guard", batch, self._clock()):
                 return
-            people = await self._people(tx, {str(item.get("actor")) for item in items if isinstance(item, dict)})
-            drafts = [self._refusal(item, people) for item in items]
+            people = await DocumentStore(tx).people(
+                sorted({str(item.get("actor")) for item in items if isinstance(item, dict)})
+            )
+            drafts = [await self._refusal(tx, item, people) for item in items]
             await self._refusals.put(tx, *drafts)
         GUARD_REFUSALS.inc(len(items))
 
@@ -215,7 +218,8 @@ class Feed:
         people = await self._people(tx, users)
         drafts, touched = [], set()
         for event in fresh:
-            room = await self._room(tx, event)
+            create = event.content if (event.type, event.state_key) == _CREATE else None
+            room = await self._room(tx, event.room_id, create)
             at = (event.room_id, event.state_key or "")
             context = Context(bot=self._bot, people=people, room=room, before=before.get(at))
             drafts.append(draft_of(event, context))
@@ -240,34 +244,35 @@ class Feed:
         found = await DocumentStore(tx).people(sorted(user_ids))
         return {user_id: record.person for user_id, record in found.items()}
 
-    async def _room(self, tx: AsyncConnection, event: Event) -> RoomContext:
-        """The engagement of the event's room, by the charter's key in its ``m.room.create``."""
-        known = self._rooms.get(event.room_id)
+    async def _room(self, tx: AsyncConnection, room_id: str, create: Mapping[str, Any] | None = None) -> RoomContext:
+        """The engagement of a room, by the charter's key in the content of its ``m.room.create``."""
+        known = self._rooms.get(room_id)
         if known is not None:
             return known
-        create: Any = event.content if (event.type, event.state_key) == _CREATE else None
         if create is None:
-            create = (await ObservedStore(tx).room(event.room_id)).state.get(_CREATE, {})
+            create = (await ObservedStore(tx).room(room_id)).state.get(_CREATE, {})
         charter = await DocumentStore(tx).charter(str(create.get(ROOM_KEY)))
         if charter is None:
             return RoomContext()
-        self._rooms[event.room_id] = RoomContext(engagement=charter.engagement, companies=charter.companies)
-        return self._rooms[event.room_id]
+        found = RoomContext(engagement=charter.engagement, companies=charter.companies, name=charter.name)
+        self._rooms[room_id] = found
+        return found
 
-    def _refusal(self, item: Any, people: dict[str, str]) -> Draft:
+    async def _refusal(self, tx: AsyncConnection, item: Any, people: Mapping[str, PersonRecord]) -> Draft:
         try:
             actor, room, code, act = (str(item[name])[:255] for name in ("actor", "room", "code", "act"))
             count, minute = int(item["count"]), int(item["minute"])
         except (KeyError, TypeError, ValueError):
             raise InvalidInputError("a refusal has actor, room, code, act, minute and count") from None
         crashed = code == Code.GUARD_FAILED
-        context = self._rooms.get(room, RoomContext())
+        context = await self._room(tx, room) if room else RoomContext()
+        own = (people[actor].company,) if actor in people else ()
         return Draft(
             kind="guard.crashed" if crashed else "guard.refused",
-            actor=actor_of(actor, Context(bot=self._bot, people=people)),
+            actor=actor_of(actor, Context(bot=self._bot, people={user: one.person for user, one in people.items()})),
             room=room or None,
             engagement=context.engagement,
-            companies=context.companies,
+            companies=context.companies or own,
             data={"act": act, "count": count, "minute": minute, **({} if crashed else {"code": code})},
         )
 

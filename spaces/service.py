@@ -76,8 +76,10 @@ class PartnershipService:
             )
             for charter in charters:
                 await DocumentStore(tx).put(charter, now)
-            data = {"template": template, "team": team, "rooms": [charter.name for charter in charters]}
-            await self._inbox.put(tx, self._draft("partnership.opened", engagement, actor, data))
+            data = {"template": template, "team": team, "rooms": [charter.key for charter in charters]}
+            draft = self._draft("partnership.opened", engagement, actor, data)
+            names = {f"room_name.{charter.key}": charter.name for charter in charters}
+            await self._inbox.put(tx, replace(draft, disclose=names))
         return engagement
 
     async def close(self, engagement_id: str, *, actor: str, reason: str) -> Engagement:

@@ -48,7 +48,14 @@ def sample(count: int) -> list[Handed]:
     return [_sample(number) for number in range(count)]
 
 
+EXPORTED = 2
+"""Where a log of the sample has the entry that records its export."""
+
+
 def _sample(number: int) -> Handed:
+    if number == EXPORTED - 1:
+        exported = {"export": "exp_1", "scope": "all"}
+        return "api", Draft(kind="audit.exported", actor=person_actor("prs_auditor"), data=exported)
     room, company = f"!room{number % 3}:hub.example", f"cmp_{number % 5}"
     event = {"event_id": f"${number}", "ts": START + number}
     if number % 7 == 0:
@@ -128,7 +135,7 @@ async def export(db: Database) -> Files:
     head = Checkpoint.parse(open_note(note, LOG_KEY.public, verify_ed25519))
     order = ExportOrder(
         export="exp_1",
-        position=head.size - 1,
+        position=EXPORTED,
         person="prs_auditor",
         at=START,
         software="test",

@@ -13,6 +13,7 @@ from bridge.api.views import entry_fields, entry_view, people_in
 from bridge.services import Services
 from config.errors import InvalidInputError
 from partner_onboarding.store import PersonStore
+from spaces.store import DocumentStore, RoomStore
 
 BLOCK = 512
 
@@ -85,9 +86,14 @@ def tar_member(path: str, content: bytes) -> bytes:
 
 
 async def _names(services: Services, rows: list[EntryRow]) -> dict[str, str]:
+    """Names of the people and rooms that the entries name, by id."""
     people = {person for row in rows for person in people_in(entry_fields(row, {})["entry"])}
+    rooms = sorted({row.room for row in rows if row.room is not None})
     async with services.db.read() as connection:
-        return await PersonStore(connection).names(people)
+        names = await PersonStore(connection).names(people)
+        managed = await RoomStore(connection).by_room_ids(rooms)
+        charters = await DocumentStore(connection).charters([room.key for room in managed.values()])
+    return {**names, **{room_id: charters[room.key].name for room_id, room in managed.items() if room.key in charters}}
 
 
 def _position(text: str) -> int:

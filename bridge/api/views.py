@@ -122,7 +122,7 @@ def entry_fields(row: EntryRow, names: Mapping[str, str]) -> dict[str, Any]:
         "kind": row.kind,
         "at": iso(row.at),
         "entry": entry,
-        "names": {person: names[person] for person in people_in(entry) if person in names},
+        "names": {one: names[one] for one in (*people_in(entry), row.room or "") if one in names},
     }
 
 

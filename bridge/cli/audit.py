@@ -5,12 +5,14 @@ import json
 import shutil
 import sys
 import tarfile
+import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from audit.printable import printable
 from bridge.cli.client import HubClient
 from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Json, say, show, write_json
@@ -66,7 +68,8 @@ def _write_line(entry: dict[str, Any], as_json: bool) -> None:
     ((kind, actor),) = body["actor"].items()
     who = entry["names"].get(actor, actor) if kind == "person" else actor
     when = entry["at"][:19].replace("T", " ")
-    typer.echo(f"{entry['position']:>8,}  {when}  {entry['kind']:<22}  {who:<20}  {_about(entry)}".rstrip())
+    line = f"{entry['position']:>8,}  {when}  {entry['kind']:<22}  {who:<20}  {_about(entry)}"
+    typer.echo(printable(line.rstrip(), 1_000))
 
 
 _ABOUT = (
@@ -94,8 +97,10 @@ def _about(entry: dict[str, Any]) -> str:
             value = next(iter(value.values()))
         if value is not None and not (name == "type" and entry["kind"] != "state.changed"):
             parts.append(f"{name} {entry['names'].get(value, value)}" if name != "reason" else f"“{value}”")
-    if "engagement" in body:
-        parts.append(f"in {body['engagement']}")
+    room = body.get("room")
+    places = [entry["names"].get(room, room), body.get("engagement")]
+    if any(places):
+        parts.append(f"in {' of '.join(place for place in places if place)}")
     return ", ".join(parts)
 
 
@@ -129,7 +134,7 @@ def _plain(value: Any) -> str:
     """A value as people read it: lists and objects without their brackets."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {_plain(item)}" for name, item in value.items())
-    return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(_plain, value)) if isinstance(value, list) else printable(str(value))
 
 
 @app.command()
@@ -141,8 +146,12 @@ def export(
     """Write the whole trail into a folder that anyone can verify, offline."""
     if out.exists():
         raise CallFailedError(
-            f"{out} exists already; an export is never written over another", code="exists", hint="name another folder"
+            f"{out} exists already; an export is never written over another",
+            code="exists",
+            hint="name another folder",
+            usage=True,
         )
+    _check_parent(out)
     client = client_of(ctx)
     order = client.post("/v1/exports")
     files = fetch_bundle(client, order["entry"], out)
@@ -153,6 +162,22 @@ def export(
     say(f"  {entries:,} entries · {files} files · content is not in it")
     say(f"{out}/ written; this export is entry {order['entry']:,}.")
     say(f"Next: conclave audit verify {out} --vkey log.vkey    (the key that you got when the hub was set up)")
+
+
+def _check_parent(out: Path) -> None:
+    """Find out before the export is ordered, and so recorded, whether it can be written.
+
+    Raises:
+        CallFailedError: It cannot.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise CallFailedError(
+            f"cannot write to {out.parent}: {error.strerror}", code="out", hint="name another folder", usage=True
+        ) from None
 
 
 def fetch_bundle(client: HubClient, entry: int, out: Path) -> int:
@@ -189,6 +214,7 @@ def verify(
     from audit.keys import verify_ed25519
     from audit.note import NoteError
     from audit.verify import VerificationError, verify_bundle
+    from config.clock import iso
 
     try:
         key = read_vkey(vkey)
@@ -211,10 +237,14 @@ def verify(
             say(f"  ✗ {error.where or error.check}  {error.detail}")
             say(f"INVALID: {error.meaning}.")
         raise typer.Exit(1) from None
+    root = base64.b64encode(report.checkpoint.root).decode()
+    newest = iso(report.last_at or 0)
     if as_json:
-        write_json({"valid": True, "size": report.checkpoint.size, "kinds": dict(report.kinds), "files": report.files})
+        counts = {"size": report.checkpoint.size, "kinds": dict(report.kinds), "files": report.files}
+        write_json({"valid": True, **counts, "root": root, "newest": newest, "export": report.export})
         return
-    say(f"  ✓ checkpoint      signed by {key.name}")
+    say(f"  ✓ checkpoint      signed by {key.name}: root {root}")
+    say(f"  ✓ export          {printable(report.export)}, of everything up to {newest[:19].replace('T', ' ')} UTC")
     say(f"  ✓ {report.checkpoint.size:,} entries".ljust(20) + "in the log, in order, numbered without a gap")
     say("  ✓ disclosures".ljust(20) + f"{report.disclosed} belong to their entries, {report.withheld} withheld")
     say("  ✓ files".ljust(20) + f"{report.files} of {report.files} hashes, none missing, none added")

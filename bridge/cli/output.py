@@ -7,8 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from audit.printable import printable
+
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 PIPE_WIDTH = 200
+MAX_CELL = 2_000
 
 
 def say(text: str) -> None:
@@ -34,7 +37,7 @@ def show(value: Any, as_json: bool, lines: Iterable[tuple[str, str]]) -> None:
     rows = list(lines)
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
-        say(f"{name.ljust(width)}  {text}")
+        say(f"{name.ljust(width)}  {printable(text, MAX_CELL)}")
 
 
 def listing(
@@ -59,7 +62,7 @@ def listing(
     for name, _ in columns:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(value(row) for _, value in columns))
+        table.add_row(*(printable(value(row), MAX_CELL) for _, value in columns))
     Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False).print(table)
 
 

@@ -11,7 +11,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 POLICY = [f"spaces.policy.{path.stem}" for path in sorted(ROOT.glob("spaces/policy/[a-z]*.py"))]
-LEDGER = [f"audit.{name}" for name in ("canonical", "entry", "kinds", "note", "sshsig", "tiles", "tree", "verify")]
+LEDGER = [
+    f"audit.{name}"
+    for name in ("canonical", "entry", "kinds", "note", "printable", "sshsig", "tiles", "tree", "verify")
+]
 MODELS = ["bridge.events", "partner_onboarding.model", "spaces.expected", "spaces.model", "spaces.plan"]
 PURE = [*POLICY, *LEDGER, *MODELS]
 

@@ -266,6 +266,25 @@ def test_nothing_outside_the_folder_is_read(folder: Path, name: str) -> None:
         Folder(folder).read(name)
 
 
+def test_a_link_to_itself_is_refused_in_words(folder: Path) -> None:
+    (folder / "tile" / "0").rename(folder.parent / "moved")
+    (folder / "tile" / "0").symlink_to(folder / "tile" / "0")
+    assert refused(Folder(folder)).detail == "cannot read it: it is a link, or outside the folder"
+
+
+class Closed(Folder):
+    """A folder with one in it that this user may not read; root may read all, so it has to be played."""
+
+    def names(self) -> set[str]:
+        raise PermissionError(13, "Permission denied", str(self.root / "secret"))
+
+
+def test_a_folder_that_cannot_be_read_may_hold_anything(folder: Path) -> None:
+    error = refused(Closed(folder))
+    assert (error.check, error.detail, error.meaning) == ("files", "Permission denied", "a folder cannot be read here")
+    assert error.where.endswith("secret")
+
+
 def test_an_empty_folder_is_no_export(tmp_path: Path) -> None:
     assert str(refused(Folder(tmp_path))) == "checkpoint: checkpoint cannot read it: No such file or directory"
 
