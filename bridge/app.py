@@ -287,7 +287,8 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
     Raises:
         PortError: The address is in use or not ours.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    # What is sent compressed is not unpacked: a few kilobytes would become hundreds of megabytes.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, auto_decompress=False)
     await runner.setup()
     try:
         try:

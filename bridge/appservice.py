@@ -98,7 +98,7 @@ def _authenticate(request: web.Request, token: str) -> None:
     given = request.headers.get("Authorization", "").removeprefix("Bearer ")
     if not given:
         raise _RejectedError(401, "M_UNAUTHORIZED", "a token is missing")
-    if not hmac.compare_digest(given.encode(), token.encode()):
+    if not hmac.compare_digest(given.encode(errors="surrogateescape"), token.encode()):
         raise _RejectedError(403, "M_FORBIDDEN", "the token is not the one agreed on")
 
 

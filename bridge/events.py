@@ -4,6 +4,7 @@ Content of messages is not recorded, sealed or clear; state is recorded by the h
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -20,6 +21,16 @@ MAX_TEXT = 255
 
 class MalformedEventError(Exception):
     """What the homeserver delivered is not an event in client format."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Malformed:
+    """Something that is no event: its SHA-256, and what of it can be told."""
+
+    sha256: str
+    event_id: str | None
+    room_id: str | None
+    sender: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +92,17 @@ def parse_event(data: Any) -> Event:
         redacts=_redacts(data, content),
         previous=_previous(data),
     )
+
+
+def malformed_event(data: Any) -> Malformed:
+    """What can be recorded of ``data``, which is no event: nobody stays unseen by sending what cannot be read."""
+    found = data if isinstance(data, Mapping) else {}
+    texts = {name: value if _is_text(value := found.get(name)) and value else None for name in _IDENTITY}
+    raw = json.dumps(data, sort_keys=True).encode()
+    return Malformed(sha256=sha256(raw).hexdigest(), **texts)
+
+
+_IDENTITY = ("event_id", "room_id", "sender")
 
 
 def _redacts(data: Mapping[str, Any], content: Mapping[str, Any]) -> str | None:
@@ -164,9 +186,21 @@ def _relation(event: Event) -> Mapping[str, Any]:
 
 
 def _texts(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The members of ``content`` that are text of sensible length, under our names."""
+    """The members of ``content`` that are text, under our names; by hash where it is more than an identifier.
+
+    A client writes them: an identifier is recorded, a sentence in its place is not.
+    """
     found = {ours: content.get(theirs) for ours, theirs in names.items()}
-    return {name: value for name, value in found.items() if _is_text(value)}
+    return {name: _identifier(value) for name, value in found.items() if isinstance(value, str)}
+
+
+def _identifier(value: str) -> str:
+    if _IDENTIFIER.fullmatch(value):
+        return value
+    return f"sha256:{sha256(value.encode(errors='surrogatepass')).hexdigest()}"
+
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9!$@#_.:;=+/~*-]{1,255}")
 
 
 def _is_text(value: object) -> TypeGuard[str]:

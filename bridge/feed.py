@@ -6,9 +6,7 @@ and one that was never delivered is fetched before anything later is accepted.
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
 from typing import Any, Protocol
 
 import structlog
@@ -16,7 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit.entry import Draft, system_actor
 from audit.inbox import Inbox
-from bridge.events import Context, Event, MalformedEventError, RoomContext, actor_of, draft_of, parse_event
+from bridge.events import (
+    Context,
+    Event,
+    Malformed,
+    MalformedEventError,
+    RoomContext,
+    actor_of,
+    draft_of,
+    malformed_event,
+    parse_event,
+)
 from bridge.matrix import Timeline
 from bridge.metrics import FEED_EVENTS, FEED_RECOVERED, GUARD_REFUSALS
 from config.clock import DAY, Clock
@@ -82,7 +90,7 @@ class Feed:
             raise InvalidInputError(f"a transaction has at most {MAX_EVENTS} events, not {len(items)}")
         events, malformed = _parse(items)
         async with self._turn:
-            missing = await self._missing(events)
+            missing = await self._missing(events, {item.event_id for item in malformed})
             recovered, unavailable = await self._fetch_missing(missing)
             async with self._db.begin() as tx:
                 store = ObservedStore(tx)
@@ -156,9 +164,9 @@ class Feed:
 
     # --- what was not delivered
 
-    async def _missing(self, events: Sequence[Event]) -> dict[str, set[str]]:
-        """Room id → ids of events that came before ``events`` and are not known."""
-        here = {event.event_id for event in events}
+    async def _missing(self, events: Sequence[Event], beside: set[str | None]) -> dict[str, set[str]]:
+        """Room id → ids of events that came before ``events``, and are neither known nor ``beside`` them."""
+        here = {event.event_id for event in events} | beside
         before = {previous: event.room_id for event in events for previous in event.previous if previous not in here}
         async with self._db.read() as connection:
             store = ObservedStore(connection)
@@ -276,11 +284,24 @@ class Feed:
             data={"act": act, "count": count, "minute": minute, **({} if crashed else {"code": code})},
         )
 
-    async def _put_malformed(self, tx: AsyncConnection, malformed: Sequence[bytes]) -> None:
-        for data in malformed:
-            log.error("malformed_event", sha256=sha256(data).hexdigest())
-            draft = Draft(kind="event.malformed", actor=system_actor("feed"), data={"sha256": sha256(data).hexdigest()})
+    async def _put_malformed(self, tx: AsyncConnection, malformed: Sequence[Malformed]) -> None:
+        """Record what is no event, with its room and sender where these can be read; it counts as delivered."""
+        people = await self._people(tx, {item.sender for item in malformed if item.sender is not None})
+        for item in malformed:
+            log.error("malformed_event", sha256=item.sha256, event_id=item.event_id)
+            room = await self._room(tx, item.room_id) if item.room_id is not None else RoomContext()
+            context = Context(bot=self._bot, people=people)
+            draft = Draft(
+                kind="event.malformed",
+                actor=system_actor("feed") if item.sender is None else actor_of(item.sender, context),
+                room=item.room_id,
+                engagement=room.engagement,
+                companies=room.companies,
+                data={"sha256": item.sha256, **({} if item.event_id is None else {"event_id": item.event_id})},
+            )
             await self._hub.put(tx, draft)
+            if item.event_id is not None and item.room_id is not None:
+                await ObservedStore(tx).take_events([(item.event_id, item.room_id)])
 
     async def _put_recovered(
         self, tx: AsyncConnection, events: Sequence[Event], unavailable: set[tuple[str, str]]
@@ -294,14 +315,14 @@ class Feed:
         await ObservedStore(tx).take_events(sorted(unavailable))
 
 
-def _parse(items: Sequence[Any]) -> tuple[list[Event], list[bytes]]:
-    """The events among ``items``, and the rest as bytes."""
+def _parse(items: Sequence[Any]) -> tuple[list[Event], list[Malformed]]:
+    """The events among ``items``, and what can be told of the rest."""
     events, malformed = [], []
     for item in items:
         try:
             events.append(parse_event(item))
         except MalformedEventError:
-            malformed.append(json.dumps(item, sort_keys=True).encode())
+            malformed.append(malformed_event(item))
     return events, malformed
 
 

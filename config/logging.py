@@ -12,12 +12,24 @@ MAX_BYTES = 20_000_000
 BACKUPS = 3
 
 
+class _Discreet(logging.Filter):
+    """Cuts what the web server says of requests that it cannot read: it quotes them, and with them secrets in links."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep the record, without anything of the request."""
+        if record.name == "aiohttp.server" and record.exc_info and record.exc_info[0] is not None:
+            record.msg, record.args = f"request not served: {record.exc_info[0].__name__}", ()
+            record.exc_info = record.exc_text = None
+        return True
+
+
 def configure_logging(level: str, file: Path | None = None) -> None:
     """Send the service's log to ``file`` (appended; the newest 80 MB are kept), or to standard error."""
     number = logging.getLevelNamesMapping()[level.upper()]
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
     if file is not None:
         handler = RotatingFileHandler(file, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8")
+    handler.addFilter(_Discreet())
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -11,6 +11,7 @@ from spaces.policy.records import CompanyRecord, PersonRecord, Standing
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 _USERNAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])?")
+RESERVED = frozenset({"admin", "administrator", "compliance", "helpdesk", "postmaster", "root", "security", "support"})
 MIN_PASSWORD = 12
 MAX_PASSWORD = 512
 MAX_NAME = 100
@@ -169,7 +170,11 @@ def matrix_user_id(username: str, company: str, server: str) -> str:
         InvalidInputError: ``username`` may not be part of a user id.
     """
     name = username.strip().lower()
-    if not _USERNAME.fullmatch(name):
+    if name.startswith("conclave") or name in RESERVED:
+        raise InvalidInputError(
+            f"user name {username!r} would pass for the hub's own; choose another", field="username"
+        )
+    if not _USERNAME.fullmatch(name) or ".." in name:
         raise InvalidInputError(
             f"user name {username!r}: expected 1 to 32 letters, digits, dots, hyphens, beginning and ending with a"
             " letter or digit",

@@ -39,7 +39,7 @@ class Invited:
 
 def secret_hash(secret: str) -> bytes:
     """What is stored of a secret of 256 random bits: its SHA-256."""
-    return sha256(secret.encode()).digest()
+    return sha256(secret.encode(errors="surrogateescape")).digest()
 
 
 class OnboardingService:

@@ -130,8 +130,12 @@ class InvitationStore:
         await self._tx.execute(update(invitation).where(invitation.c.id == item.id).values(**_invitation_row(item)))
 
     async def by_secret(self, secret_hash: bytes) -> Invitation | None:
-        """The invitation whose secret has this hash."""
-        row = (await self._tx.execute(select(invitation).where(invitation.c.secret_hash == secret_hash))).one_or_none()
+        """The invitation whose secret has this hash; a transaction that writes holds it until its end.
+
+        On PostgreSQL two who take up one link at the same moment would else both find it open.
+        """
+        statement = select(invitation).where(invitation.c.secret_hash == secret_hash).with_for_update()
+        row = (await self._tx.execute(statement)).one_or_none()
         return None if row is None else Invitation(**row._asdict())
 
     async def close_all(self, person_id: str, now: Millis) -> None:

@@ -51,7 +51,10 @@ class EnrolmentPages:
             found = await self.enrolment.look(secret)
         except ConclaveError as error:
             return self._problem(error)
-        form = await request.post()
+        try:
+            form = await request.post()
+        except (ValueError, LookupError):  # no boundary, no such character set
+            return self._problem(InvalidInputError("this is not the form of this page", hint="open the link again"))
         username, password, repeat = (str(form.get(name, "")) for name in ("username", "password", "repeat"))
         try:
             if password != repeat:

@@ -44,6 +44,10 @@ TITLES = {
 }
 
 
+_SECRET = ("secret", "password", "token")
+"""Members that are never said again, whatever is wrong with them."""
+
+
 def status_of(error: ConclaveError) -> int:
     """The HTTP status for ``error``."""
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
@@ -77,7 +81,8 @@ def problem_of_validation(error: ValidationError) -> web.Response:
     """The problem document for input that does not have its form; it names the first offending member."""
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"])
-    given = json.dumps(first["input"], default=str)[:100]
+    secret = not first["loc"] or first["loc"][-1] in _SECRET
+    given = "…" if secret else json.dumps(first["input"], default=str)[:100]
     said = EXPECTED.get(str(first.get("ctx", {}).get("pattern")), first["msg"])
     detail = f"{field or 'body'} = {given}: {said[:1].lower()}{said[1:]}"
     return problem(

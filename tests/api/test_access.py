@@ -1,9 +1,14 @@
 """Who may call what: credentials, roles, the one table. On both databases."""
 
+import gzip
+
+import aiohttp
 import pytest
 
 from bridge.api.authorisation import ROLES, Permission
 from bridge.api.operations import OPERATIONS, Operation
+from bridge.app import listening
+from bridge.demo.temporary import free_ports
 from config.clock import DAY
 from partner_onboarding.access_store import Role
 from tests.fakes.hub import FakeHub
@@ -60,6 +65,31 @@ async def test_a_permission_without_a_row_allows_nobody() -> None:
 async def test_an_unknown_credential_is_refused(fake_hub: FakeHub, token: str) -> None:
     answer = await fake_hub.request("GET", "/v1/whoami", token=token)
     assert (answer.status, answer.body["detail"]) == (401, "the credential is not known here")
+
+
+async def test_a_credential_that_is_no_text_is_unknown(fake_hub: FakeHub) -> None:
+    answer = await fake_hub.request("GET", "/v1/whoami", token="\udcff")
+    assert (answer.status, answer.body["code"]) == (401, "not_authenticated")
+
+
+async def test_what_is_sent_compressed_is_not_unpacked(sqlite_hub: FakeHub) -> None:
+    bomb = gzip.compress(b" " * 10_000_000)
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    async with (
+        listening(sqlite_hub.hub.web, "127.0.0.1", (port := free_ports(1)[0])),
+        aiohttp.ClientSession() as session,
+    ):
+        url = f"http://127.0.0.1:{port}/v1/enrol"
+        async with session.post(url, data=bomb, headers=headers) as answer:
+            assert (answer.status, (await answer.json())["code"]) == (400, "not_json")
+
+
+async def test_a_secret_is_never_said_again(fake_hub: FakeHub) -> None:
+    for body in ({"secret": 7, "username": "x", "password": ["hunter2"]}, ["hunter2"]):
+        answer = await fake_hub.request("POST", "/v1/enrol", body, token="")
+        assert answer.status == 422
+        assert "hunter2" not in str(answer.body)
+        assert "7" not in answer.body["detail"]
 
 
 async def test_a_wrong_secret_is_refused(fake_hub: FakeHub) -> None:

@@ -124,6 +124,9 @@ async def test_an_invented_link_is_none(acme: FakeHub) -> None:
         ("-bob", PASSWORD, "username"),
         ("b" * 33, PASSWORD, "username"),
         ("bob@x", PASSWORD, "username"),
+        ("bob..lee", PASSWORD, "username"),
+        ("conclave-helper", PASSWORD, "username"),
+        ("Admin", PASSWORD, "username"),
         ("bob", "short", "password"),
     ],
 )

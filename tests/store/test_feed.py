@@ -122,6 +122,19 @@ async def test_what_is_no_event_is_an_entry_and_does_not_stop_the_feed(fake_hub:
     assert await recorded(fake_hub, rooms["Deals"]) == happened(fake_hub, rooms["Deals"])
 
 
+async def test_nobody_stays_unseen_by_sending_what_cannot_be_read(fake_hub: FakeHub) -> None:
+    rooms = await fake_hub.stage()
+    fake_hub.homeserver.send(rooms["Deals"], PERSON, "m.room.encrypted", sealed(1))
+    fake_hub.homeserver.send(rooms["Deals"], PERSON, "m.room.encrypted", sealed(2))
+    (first, second), fake_hub.homeserver.outbox = fake_hub.homeserver.outbox, []
+    await fake_hub.hub.services.feed.accept("5", [{**first, "state_key": "x\0y"}, second])
+    (entry,) = await fake_hub.entries("event.malformed")
+    assert (entry["room"], entry["engagement"]) == (rooms["Deals"], "acme")
+    assert entry["actor"].keys() == {"person"}
+    assert entry["data"]["event_id"] == first["event_id"]
+    assert not await fake_hub.entries("feed.recovered"), "it was delivered"
+
+
 async def test_members_that_are_not_known_are_passed_over(fake_hub: FakeHub) -> None:
     rooms = await fake_hub.stage()
     fake_hub.homeserver.send(rooms["Deals"], PERSON, "m.room.encrypted", sealed(1))

@@ -211,8 +211,16 @@ def test_a_message_is_recorded_by_its_session_and_size() -> None:
 
 
 def test_a_message_of_another_form_is_recorded_all_the_same() -> None:
-    content = {"ciphertext": {"a": 1}, "session_id": 5, "device_id": "x" * 256, "m.relates_to": ["$root"]}
+    content = {"ciphertext": {"a": 1}, "session_id": 5, "device_id": 7, "m.relates_to": ["$root"]}
     assert described(event("m.room.encrypted", content)) == ("message.sent", {})
+
+
+@pytest.mark.parametrize("text", ["the price is 42", "x" * 256, "", "42€", "a\nb", "\ud800"])
+def test_a_sentence_in_the_place_of_an_identifier_is_recorded_by_its_hash(text: str) -> None:
+    _, data = described(event("m.room.encrypted", {"ciphertext": "c", "session_id": text, "device_id": "DEVICE"}))
+    assert data["session_id"].startswith("sha256:")
+    assert len(data["session_id"]) == 71
+    assert data["device_id"] == "DEVICE"
 
 
 @pytest.mark.parametrize(
