@@ -72,7 +72,7 @@ class User:
         content = {
             "algorithm": "m.megolm.v1.aes-sha2",
             "ciphertext": f"sealed {text}",
-            "session_id": f"session of {self.person}",
+            "session_id": f"session.of.{self.person}",
             "device_id": "DEVICE",
             "sender_key": "key",
         }

@@ -73,7 +73,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
 def show_(ctx: typer.Context, partnership: Partnership, as_json: Json = False) -> None:
     """One partnership with its rooms."""
     found = client_of(ctx).get(f"/v1/partnerships/{segment(partnership)}")
-    rooms = [(room["kind"], f"{room['name']}: {room['members']} members, {_state(room)}") for room in found["rooms"]]
+    rooms = [(room["kind"], f"{room['name']}: {room['members']} people, {_state(room)}") for room in found["rooms"]]
     show(
         found,
         as_json,

@@ -22,7 +22,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
             ("name", lambda row: row["name"]),
             ("kind", lambda row: row["kind"]),
             ("partnership", lambda row: row["engagement"]),
-            ("members", lambda row: str(row["members"])),
+            ("people", lambda row: str(row["members"])),
             ("recording", lambda row: row["recording"]),
             ("state", lambda row: row["problem"] or ("ready" if row["settled"] else "being set up")),
             ("room", lambda row: row["room_id"] or "–"),
