@@ -40,6 +40,8 @@ _TABLE = (
     _kind("credential.revoked", "a credential was made useless", "person", "credential"),
     _kind("partnership.opened", "an engagement of host and partner began", "template", "team", "rooms"),
     _kind("partnership.closed", "an engagement ended: people out, rooms frozen", "reason"),
+    _kind("wall.added", "two companies must never meet from now on", "first", "second", "reason"),
+    _kind("wall.removed", "two companies may meet again", "first", "second", "reason"),
     _kind("room.created", "a Space or room came to be", *_EVENT, "room_key", "room_type", "room_version"),
     _kind("member.invited", "a person was invited to a room", *_EVENT, "subject", "before"),
     _kind("member.joined", "a person became a member of a room", *_EVENT, "subject", "before"),

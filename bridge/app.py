@@ -45,6 +45,7 @@ from spaces.publisher import Publisher
 from spaces.reconciler import Reconciler
 from spaces.service import PartnershipService
 from spaces.templates import load_templates
+from spaces.walls import WallService
 
 log = structlog.get_logger()
 
@@ -205,6 +206,7 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
             bot=bot,
             new_key=lambda: _new_id("rm"),
         ),
+        walls=WallService(db, api, clock, host=host),
         audit=audit,
         publisher=publisher,
         reconciler=reconciler,

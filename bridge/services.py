@@ -15,6 +15,7 @@ from partner_onboarding.service import OnboardingService
 from spaces.publisher import Publisher
 from spaces.reconciler import Reconciler
 from spaces.service import PartnershipService
+from spaces.walls import WallService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Services:
     enrolment: EnrolmentService
     access: AccessService
     partnerships: PartnershipService
+    walls: WallService
     audit: AuditService
     publisher: Publisher
     reconciler: Reconciler

@@ -37,6 +37,10 @@ class Engagement:
     opened_by: str
     closed_at: Millis | None = None
 
+    def companies(self, host: str) -> frozenset[str]:
+        """Every company that takes part."""
+        return frozenset({host, self.partner})
+
     def close(self, at: Millis) -> "Engagement":
         """The engagement after it was closed.
 

@@ -16,6 +16,7 @@ from spaces.observed import ObservedStore
 from spaces.policy.records import Admission, Charter, CompanyRecord, Recording, RoomKind, Standing
 from spaces.store import DocumentStore, EngagementStore, RoomStore
 from spaces.templates import Party, RoomTemplate, Template
+from spaces.walls import check_walls
 
 NewKey = Callable[[], str]
 
@@ -51,11 +52,13 @@ class PartnershipService:
             InvalidInputError: No such template, or the partner is the host itself.
             NotFoundError: No such company.
             ConflictError: The company is suspended or its contract over, or such a partnership is open.
+            WallError: A wall stands between host and partner.
         """
         chosen = self._template(template)
         now = self._clock()
         async with self._db.begin() as tx:
             host, company = await self._companies(tx, partner, now)
+            await check_walls(tx, {self._host, partner})
             engagement = Engagement(
                 id=await self._free_id(tx, partner, template),
                 kind=EngagementKind.PARTNERSHIP,

@@ -1,7 +1,7 @@
 """SQL of engagements, rooms and documents, on an open connection; the caller owns the transaction."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,6 +161,11 @@ class EngagementStore:
         """The engagements of one company, the oldest first."""
         statement = select(engagement).where(engagement.c.partner == partner).order_by(engagement.c.opened_at)
         return [_engagement(row) for row in await self._tx.execute(statement)]
+
+    async def open_with(self, partners: Collection[str]) -> list[Engagement]:
+        """The open engagements of these companies with the host, in the order of their ids."""
+        where = (engagement.c.partner.in_(partners), engagement.c.status == EngagementStatus.OPEN.value)
+        return [_engagement(row) for row in await self._tx.execute(select(engagement).where(*where).order_by("id"))]
 
     async def concerning(self, company: str, teams: Sequence[str], host: str) -> list[str]:
         """The ids of the engagements whose rooms people of ``company`` (for the host: of these teams) are in."""

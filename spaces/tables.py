@@ -32,6 +32,16 @@ engagement = Table(
 )
 Index("ix_engagement_partner", engagement.c.partner)
 
+wall = Table(
+    "wall",
+    metadata,
+    Column("first", Text, primary_key=True),
+    Column("second", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("added_at", BigInteger, nullable=False),
+    Column("added_by", Text, nullable=False),
+)
+
 room = Table(
     "room",
     metadata,

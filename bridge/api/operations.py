@@ -10,8 +10,9 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from bridge.api import access, ledger, partners
+from bridge.api import access, ledger, partners, walls
 from bridge.api import models as m
+from bridge.api import wall_models as wm
 from bridge.api.authorisation import Permission
 from bridge.api.call import Call
 
@@ -138,6 +139,10 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     _read("/v1/rooms", P.READ_PARTNERS, partners.list_rooms, m.Page[m.RoomView], m.PageQuery),
     _read("/v1/rooms/{room}", P.READ_PARTNERS, partners.show_room, m.RoomDetail),
+    # walls
+    _write("/v1/walls", P.CHANGE_WALLS, walls.add_wall, wm.WallView, wm.WallAdd, status=201),
+    _read("/v1/walls", P.READ_PARTNERS, walls.list_walls, m.Page[wm.WallView], m.PageQuery),
+    _write("/v1/walls/{first}/{second}/remove", P.CHANGE_WALLS, walls.remove_wall, wm.WallView, m.Reason),
     # roles and credentials
     _read("/v1/roles", P.READ_ACCESS, access.list_roles, m.Page[m.RoleView]),
     _write("/v1/roles/grant", P.CHANGE_ACCESS, access.grant_role, m.RoleView, m.RoleChange),

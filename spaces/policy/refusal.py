@@ -31,6 +31,7 @@ class Code(StrEnum):
     SPACE_QUIET = "SPACE_QUIET"
     STATE_FIXED = "STATE_FIXED"
     UPGRADE_BY_HUB = "UPGRADE_BY_HUB"
+    WALL_STANDS = "WALL_STANDS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class Explanation:
 
 _NOBODY = "nobody: the hub needs it to keep its promises"
 _MANAGER = "a partner manager of the host company"
+_OFFICER = "a compliance officer of the host company"
 
 EXPLANATIONS: dict[Code, Explanation] = {
     Code.ACCOUNT_PROTECTED: Explanation(meaning="the hub's own accounts stay in every room", lifted_by=_NOBODY),
@@ -69,6 +71,7 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.SPACE_QUIET: Explanation(meaning="a Space carries no conversation; its rooms do", lifted_by=_NOBODY),
     Code.STATE_FIXED: Explanation(meaning="this part of a room is the charter's to say", lifted_by=_MANAGER),
     Code.UPGRADE_BY_HUB: Explanation(meaning="rooms are not replaced by their members", lifted_by=_NOBODY),
+    Code.WALL_STANDS: Explanation(meaning="two of the companies must never meet", lifted_by=_OFFICER),
 }
 
 
