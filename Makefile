@@ -49,8 +49,9 @@ format: $(VENV)/.dev ## rewrite the code in the house format
 bench: $(VENV)/.dev ## the measurements of benchmarks/README.md
 	@$(BIN)/python -m benchmarks
 
-docs: $(VENV)/.runtime ## write the generated documents anew
+docs: $(VENV)/.dev ## write the generated documents anew
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m tests.silence.document
 
 test-compose: $(VENV)/.dev ## build and run docker-compose.yml for real, and tell the story against it
 	@$(BIN)/python -m pytest tests/compose -p no:xdist --run-compose

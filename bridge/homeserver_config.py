@@ -45,7 +45,10 @@ HARDENING: dict[str, Any] = {
     "url_preview_enabled": False,
     "enable_authenticated_media": True,
     "report_stats": False,
-    "experimental_features": {"msc4263_limit_key_queries_to_users_who_share_rooms": True},
+    "experimental_features": {
+        "msc4263_limit_key_queries_to_users_who_share_rooms": True,
+        "msc4277_enabled": True,  # a report is answered alike whether what it is about exists or not
+    },
 }
 
 _LIMITS: dict[str, Any] = {
@@ -111,6 +114,7 @@ def homeserver_config(
     guard = {
         "bot": bot_user_id(settings),
         "hub_url": _hub_url(settings),
+        "client_url": settings.homeserver.internal_url,
         "token_file": str(_token_file(state, "guard_token")),
         "document_key": base64.b64encode(document_key).decode(),
     }

@@ -29,6 +29,15 @@ NO_LIMITS = {
     "rc_invites": {"per_room": PLENTY, "per_user": PLENTY, "per_issuer": PLENTY},
     "rc_room_creation": PLENTY,
     "rc_admin_redaction": PLENTY,
+    "rc_registration": PLENTY,
+    "rc_registration_token_validity": PLENTY,
+    "rc_3pid_validation": PLENTY,
+    "rc_user_directory": PLENTY,
+    "rc_reports": PLENTY,
+    "rc_delayed_event_mgmt": PLENTY,
+    "rc_media_create": PLENTY,
+    "rc_profile": PLENTY,
+    "rc_key_requests": PLENTY,
     "bcrypt_rounds": 4,
 }
 PATIENCE_S = 30

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from synapse.module_api import NOT_SPAM, EventBase, ModuleApi, Requester, StateMap
 from synapse.module_api.errors import Codes, ConfigError, SynapseError
 
-from bridge.guard import resources, store
+from bridge.guard import devices, resources, store
 from bridge.guard.documents import Documents
 from bridge.guard.refusals import Refusals
 from spaces.policy.blueprint import ROOM_KEY
@@ -38,6 +38,7 @@ class GuardConfig:
 
     bot: str
     hub_url: str
+    client_url: str
     token: str
     document_key: Ed25519PublicKey
 
@@ -60,6 +61,7 @@ class Guard:
             add_field_to_unsigned_callback=_previous_events
         )
         resources.register(api, self)
+        devices.register(api, config.client_url)
 
     @staticmethod
     def parse_config(config: dict[str, Any]) -> GuardConfig:
@@ -72,6 +74,7 @@ class Guard:
             return GuardConfig(
                 bot=config["bot"],
                 hub_url=config["hub_url"].rstrip("/"),
+                client_url=config["client_url"].rstrip("/"),
                 token=Path(config["token_file"]).read_text().strip(),
                 document_key=Ed25519PublicKey.from_public_bytes(base64.b64decode(config["document_key"])),
             )
