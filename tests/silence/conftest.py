@@ -10,7 +10,7 @@ from tests.silence.routes import specified_routes, synapse_routes
 from tests.silence.world import World, make_world
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def world(live: LiveHub) -> World:
     return await make_world(live)
 

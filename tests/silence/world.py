@@ -27,7 +27,9 @@ class World:
     hub: LiveHub
     alice: User
     outsider: User
+    colleague: User
     passer: User
+    """A person of company B who loses their sessions."""
     known: Ids
     ghost: Ids
     own: Mapping[str, Ids]
@@ -39,14 +41,16 @@ async def make_world(hub: LiveHub) -> World:
     """Companies A and B, each in a partnership with the same team of the host; A has everything that one can have."""
     team, a, b = hub.fresh("team"), await hub.add_company(), await hub.add_company()
     await hub.add_person(hub.settings.host.id, teams=(team,), sign_in=False)
-    alice, outsider, passer = await hub.add_person(a), await hub.add_person(b), await hub.add_person(b)
+    alice, outsider, colleague, passer = [await hub.add_person(company) for company in (a, b, b, b)]
     rooms, own_rooms = await asyncio.gather(hub.open_partnership(a, team), hub.open_partnership(b, team))
     known = await furnish(hub, alice, rooms["Deals"])
-    own = {name: await furnish(hub, user, own_rooms["Deals"]) for name, user in (("outsider", outsider), ("passer", passer))}
+    lookers = (("outsider", outsider), ("colleague", colleague), ("passer", passer))
+    own = {name: await furnish(hub, user, own_rooms["Deals"]) for name, user in lookers}
     return World(
         hub=hub,
         alice=alice,
         outsider=outsider,
+        colleague=colleague,
         passer=passer,
         known=known,
         ghost=ghost_of(known),
@@ -94,8 +98,8 @@ async def upload_keys(user: User, device: str) -> None:
             "signatures": {user.user_id: {f"ed25519:{device}": secrets.token_urlsafe(64)}},
         },
         "one_time_keys": {
-            f"signed_curve25519:AAAA{number:03}": {"key": secrets.token_urlsafe(32), "signatures": {}}
-            for number in range(50)
+            f"signed_curve25519:{secrets.token_hex(4)}": {"key": secrets.token_urlsafe(32), "signatures": {}}
+            for _ in range(50)
         },
     }
     answer = await user.call("POST", "/keys/upload", body)
