@@ -18,6 +18,7 @@ from config.state import StateDirectory
 BOT_LOCALPART = "conclave"
 SERVICE_ID = "conclave"
 MIN_PASSWORD = 12
+BCRYPT_ROUNDS = 12
 
 # What closes a way to learn of, or reach, people of another company (docs/adr/0005 says which setting closes what).
 HARDENING: dict[str, Any] = {
@@ -115,6 +116,7 @@ def homeserver_config(
         "bot": bot_user_id(settings),
         "hub_url": _hub_url(settings),
         "client_url": settings.homeserver.internal_url,
+        "bcrypt_rounds": BCRYPT_ROUNDS,
         "token_file": str(_token_file(state, "guard_token")),
         "document_key": base64.b64encode(document_key).decode(),
     }
@@ -134,6 +136,7 @@ def homeserver_config(
         "modules": [{"module": "bridge.guard.module.Guard", "config": guard}],
         "default_room_version": server.room_version,
         "max_upload_size": server.max_upload,
+        "bcrypt_rounds": BCRYPT_ROUNDS,
         "password_config": {"policy": {"enabled": True, "minimum_length": MIN_PASSWORD}},
         **HARDENING,
         **_LIMITS,

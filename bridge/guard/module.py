@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from synapse.module_api import NOT_SPAM, EventBase, ModuleApi, Requester, StateMap
 from synapse.module_api.errors import Codes, ConfigError, SynapseError
 
-from bridge.guard import devices, resources, store
+from bridge.guard import resources, screened, store
 from bridge.guard.documents import Documents
 from bridge.guard.refusals import Refusals
+from bridge.guard.sign_in import EqualTime
 from spaces.policy.blueprint import ROOM_KEY
 from spaces.policy.decide import decide
 from spaces.policy.records import Charter
@@ -39,6 +40,7 @@ class GuardConfig:
     bot: str
     hub_url: str
     client_url: str
+    bcrypt_rounds: int
     token: str
     document_key: Ed25519PublicKey
 
@@ -61,7 +63,8 @@ class Guard:
             add_field_to_unsigned_callback=_previous_events
         )
         resources.register(api, self)
-        devices.register(api, config.client_url)
+        screened.register(api, config.client_url)
+        _register_sign_in(api, EqualTime(api, config.bcrypt_rounds))
 
     @staticmethod
     def parse_config(config: dict[str, Any]) -> GuardConfig:
@@ -75,6 +78,7 @@ class Guard:
                 bot=config["bot"],
                 hub_url=config["hub_url"].rstrip("/"),
                 client_url=config["client_url"].rstrip("/"),
+                bcrypt_rounds=int(config["bcrypt_rounds"]),
                 token=Path(config["token_file"]).read_text().strip(),
                 document_key=Ed25519PublicKey.from_public_bytes(base64.b64decode(config["document_key"])),
             )
@@ -184,6 +188,15 @@ class Guard:
             "documents": await self._documents.sums(),
             "administrator": administrator,
         }
+
+
+def _register_sign_in(api: ModuleApi, checker: EqualTime) -> None:
+    try:
+        api.register_password_auth_provider_callbacks(
+            auth_checkers={("m.login.password", ("password",)): checker.check}
+        )
+    except ConfigError as error:  # people sign in elsewhere, and there is no password to compare
+        logger.info("conclave guard: no passwords here: %s", error)
 
 
 def _is_membership(event: EventBase) -> bool:

@@ -11,7 +11,7 @@ from tests.silence.world import World
 ADMIN = "/_synapse/admin/v2/users"
 CLOSED = [
     "/_synapse/conclave/v1/status",
-    "/_synapse/conclave/v1/devices/_matrix/client/v3/keys/claim",
+    "/_synapse/conclave/v1/screened/_matrix/client/v3/keys/claim",
     "/_matrix/federation/v1/version",
     "/_matrix/key/v2/server",
     "/_matrix/app/v1/transactions/1",

@@ -64,8 +64,8 @@ async def test_one_time_keys_are_given_to_who_shares_a_room_alone(world: World, 
     assert set(await claim(world.outsider, world.hub.homeserver_url, alice)) == set(alice), "the proxy's rule may go"
 
 
-async def test_the_guards_address_takes_these_two_calls_and_nothing_else(world: World, live: LiveHub) -> None:
-    base, token = f"{live.homeserver_url}/_synapse/conclave/v1/devices", world.outsider.token
+async def test_the_guards_address_takes_these_calls_and_nothing_else(world: World, live: LiveHub) -> None:
+    base, token = f"{live.homeserver_url}/_synapse/conclave/v1/screened", world.outsider.token
     good = "/_matrix/client/v3/keys/claim"
     for path in ("", "/", "/_matrix/client/v3/keys/query", good + "/x", good + ";x", "/_matrix/client/v3//keys/claim",
                  "/_matrix/client/v3/keys%2Fclaim", "/_synapse/admin/v1/users", "/../../../_synapse/admin/v2/users"):  # fmt: skip
