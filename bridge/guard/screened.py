@@ -6,8 +6,8 @@ Synapse itself, and its answer comes back.
 Messages between devices and one-time keys: only between people who share a room. What is for strangers is dropped;
 whoever asks for a stranger gets the answer that Synapse gives for somebody who does not exist.
 
-Signing in: a password that is no text (a lone surrogate, such as ``"\\ud800"``) makes Synapse fail for a user who exists
-and refuse for one who does not. Here it is refused for both, in Synapse's words.
+Signing in: a password that is no text (half of a surrogate pair, such as U+D800) makes Synapse fail for a user who
+exists and refuse for one who does not. Here it is refused for both, in Synapse's words.
 """
 
 import json

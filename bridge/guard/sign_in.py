@@ -5,6 +5,7 @@ password: the time would tell. So where there is none, the same work is done for
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import bcrypt
@@ -27,8 +28,8 @@ class Accounts(Protocol):
         """What Synapse knows of a user."""
         ...
 
-    async def defer_to_thread(self, f: Callable[[str], None], password: str) -> None:
-        """Run ``f`` beside the reactor."""
+    def defer_to_thread(self, work: Callable[[], None], /) -> Awaitable[None]:
+        """Run ``work`` beside the reactor."""
         ...
 
 
@@ -45,7 +46,7 @@ class EqualTime:
         found = await self._accounts.check_user_exists(self._accounts.get_qualified_user_id(username))
         user = None if found is None else await self._accounts.get_userinfo_by_id(found)
         if user is None or user.is_deactivated:
-            await self._accounts.defer_to_thread(self.work, str(login.get("password", "")))
+            await self._accounts.defer_to_thread(partial(self.work, str(login.get("password", ""))))
 
     def work(self, password: str) -> None:
         """What Synapse does with the password of a user who exists."""

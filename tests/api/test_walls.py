@@ -116,7 +116,8 @@ async def test_those_whom_a_wall_binds_may_not_take_it_down(fake_hub: FakeHub, o
 async def test_walls_come_in_pages(fake_hub: FakeHub, officer: str) -> None:
     for first, second in (("acme", "fabrikam"), ("acme", "contoso"), ("contoso", "fabrikam")):
         await fake_hub.api("POST", "/v1/walls", {"first": first, "second": second, "reason": "x"}, token=officer)
-    found, cursor = [], ""
+    found: list[tuple[str, str]] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = await fake_hub.api("GET", f"/v1/walls?limit=1&cursor={cursor}")
         found += [(item["first"], item["second"]) for item in page["items"]]

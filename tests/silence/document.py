@@ -28,8 +28,11 @@ is such a thing. It never tells this of what can be guessed: user ids, names, e-
 
 Synapse asks nobody about messages between devices and about one-time keys. The proxy hands both to the guard, inside
 the homeserver, which passes on what is for people who share a room and drops the rest: the sender gets the answer that
-an invented address gets. `conclave up` on one machine has no proxy: there a message between devices reaches who has the
-address, and shows the sender's. Put `config/Caddyfile` in front of every hub that more than one company uses.
+an invented address gets. It hands over signing in as well: a password that is no text makes Synapse fail for users who
+exist. And it has no way to two calls with which Synapse would ask an identity server of the caller's choice.
+
+The hub need not run for any of this. `conclave up` on one machine has no proxy: there a message between devices reaches
+who has the address, and shows the sender's. Put `config/Caddyfile` in front of every hub that partners use.
 
 The proxy also has no way to Synapse's administration, the guard's and the hub's internal addresses, and federation.
 
@@ -39,8 +42,8 @@ The proxy also has no way to Synapse's administration, the guard's and the hub's
   bits and stands inside encrypted messages; the file itself is ciphertext. A person's picture is not: whoever once
   shared a room with the person may have kept its address.
 - **User ids tell the company.** `@bob.northwind:…` names Northwind. No address above confirms a guess.
-- **How long an answer takes.** A sign-in with a wrong password takes as long for a user that does not exist as for one
-  that does: the guard sees to that. Other answers are not made equally slow; they differ by less than the noise of a
+- **How long an answer takes.** A sign-in with a wrong password takes as long for a user who does not exist as for one
+  who does: the guard sees to that. Other answers are not made equally slow; they differ by less than the noise of a
   network.
 - **What people tell each other.** The host's people talk to both.
 
@@ -57,7 +60,8 @@ def document() -> str:
     """What the document should be."""
     meanings = "\n".join(f"- **{by}**: {MEANING[by]}." for by in By if any(row.by is by for row in TABLE))
     rows = [f"| `{_shown(row)}`{'°' if row.oracle else ''} | {row.by} | {row.note} |" for row in TABLE]
-    return TEXT.format(meanings=meanings, table="\n".join(["| address | closed by | |", "| --- | --- | --- |", *rows]))
+    table = "\n".join(["| address | closed by | |", "| --- | --- | --- |", *rows])
+    return TEXT.format(meanings=meanings, table=table)
 
 
 def _shown(row: Row) -> str:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations, count
 from typing import Any
@@ -26,7 +27,9 @@ AT_ONCE = 8
 
 _NAMED = re.compile(r"\{(\w+)\}")
 _FIXED = re.compile(r"\{=([^}]*)\}")
-_VOLATILE = frozenset({"session", "next_batch", "pos", "event_id", "start", "end", "filter_id", "etag", "count", "last_seen_ts"})
+_VOLATILE = frozenset(
+    {"session", "next_batch", "pos", "event_id", "start", "end", "filter_id", "etag", "count", "last_seen_ts"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,8 @@ class Finding:
         return (self.known.status, self.known.body) != (self.ghost.status, self.ghost.body)
 
     def __str__(self) -> str:
-        return f"{self.case}\n    known {self.known.status} {self.known.body}\n    ghost {self.ghost.status} {self.ghost.body}"
+        answers = [f"{name} {seen.status} {seen.body}" for name, seen in (("known", self.known), ("ghost", self.ghost))]
+        return "\n    ".join([str(self.case), *answers])
 
 
 def placeholders(row: Row, path: str, method: str) -> frozenset[str]:
@@ -108,7 +112,13 @@ def admin_rows(routes: Iterable[str]) -> list[Row]:
 
 
 def _named_as(group: str) -> str:
-    for name, part in (("user", "user"), ("room", "room"), ("event", "event"), ("device", "device"), ("media", "media")):
+    for name, part in (
+        ("user", "user"),
+        ("room", "room"),
+        ("event", "event"),
+        ("device", "device"),
+        ("media", "media"),
+    ):
         if part in group:
             return f"{{{name}}}"
     return "{server}" if group == "server_name" else "{=1}"
@@ -180,10 +190,8 @@ def _fill(text: str, values: Ids, *, quoted: bool) -> str:
 
 def _settled(raw: str, values: Ids) -> str:
     """The answer with the ids that were asked with called by their names, and without what is random."""
-    try:
+    with suppress(ValueError):
         raw = json.dumps(_steady(json.loads(raw)), sort_keys=True)
-    except ValueError:
-        pass
     for name in sorted(values, key=lambda name: -len(values[name])):
         if name not in CONSTANTS and len(values[name]) > 3:
             raw = raw.replace(values[name], f"<{name}>")

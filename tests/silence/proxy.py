@@ -30,7 +30,15 @@ async def proxied(hub: LiveHub, place: Path) -> AsyncIterator[str]:
     }
     with (place / "caddy.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            str(CADDY), "run", "--config", str(CADDYFILE), "--adapter", "caddyfile", env=environment, stdout=log, stderr=log
+            str(CADDY),
+            "run",
+            "--config",
+            str(CADDYFILE),
+            "--adapter",
+            "caddyfile",
+            env=environment,
+            stdout=log,
+            stderr=log,
         )
     url = f"http://127.0.0.1:{port}"
 

@@ -8,7 +8,7 @@ what a client fills in stands in braces.
 import sre_constants as op
 import sre_parse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 from unittest.mock import MagicMock
@@ -16,6 +16,8 @@ from unittest.mock import MagicMock
 from synapse.app.homeserver import SynapseHomeServer
 from synapse.config.homeserver import HomeServerConfig
 from synapse.http.server import JsonResource
+
+_PLAIN: dict[Any, Callable[[Any], str]] = {op.LITERAL: chr, op.ANY: lambda _: ".", op.AT: lambda _: ""}
 
 
 def expand(pattern: Any, group: str, names: dict[int, str]) -> list[str]:
@@ -25,12 +27,8 @@ def expand(pattern: Any, group: str, names: dict[int, str]) -> list[str]:
 
 
 def _one(code: Any, value: Any, group: str, names: dict[int, str]) -> list[str]:
-    if code is op.LITERAL:
-        return [chr(value)]
-    if code is op.ANY:
-        return ["."]
-    if code is op.AT:
-        return [""]
+    if code in _PLAIN:
+        return [_PLAIN[code](value)]
     if code is op.SUBPATTERN:
         return expand(value[3], names.get(value[0], group), names)
     if code is op.BRANCH:

@@ -32,7 +32,7 @@ MEANING: dict[By, str] = {
     By.OWN: "it is about the caller alone; anybody else's is refused before it is looked at",
     By.NOTHING: "nobody's identifier goes in or comes out",
     By.ABSENT: "not served here",
-    By.ADMINISTRATOR: "the hub's account alone is an administrator; everyone else is refused first; the proxy has no way there",
+    By.ADMINISTRATOR: "the hub's account alone is an administrator; the proxy has no way there",
     By.UNGUESSABLE: "a random id of at least 47 bits: the answer differs, but only for who has the id already",
     By.PROXY: "the reverse proxy; without it the answer differs, or the other company is reached",
     By.OPEN: "nothing: open, because …",
@@ -71,7 +71,9 @@ def _membership_act(act: str, by: By, note: str, body: Any) -> list[Row]:
 
 
 _TARGET = {"user_id": "{user}"}
-_JOIN = "join rule `invite` and the guard; a room id is a hash of 256 bits, and the answer tells who has it that it is one"
+_JOIN = (
+    "join rule `invite` and the guard; a room id is a hash of 256 bits, and the answer tells who has it that it is one"
+)
 _SEALED = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x", "session_id": "s", "device_id": "D"}
 _NAMES = "enable_set_displayname, and only one's own"
 
@@ -156,10 +158,11 @@ PEOPLE: list[Row] = [
     *_rows(By.SETTING, "POST /keys/query", body={"device_keys": {"{user}": []}},
            note="msc4263_limit_key_queries_to_users_who_share_rooms"),
     *_rows(By.PROXY, "POST /keys/claim", body={"one_time_keys": {"{user}": {"{device}": "signed_curve25519"}}},
-           note="which hands it to the guard: only keys of people who share a room are given. Without it a key is given "
-           "to who knows the device id (47 random bits)"),
+           note="which hands it to the guard: only keys of people who share a room are given. Without it a key is "
+           "given to who knows the device id (47 random bits)"),
     *_rows(By.MEMBERSHIP, "GET /keys/changes", note="only of people who share a room", query="from=s0&to={now}"),
-    *_rows(By.PROXY, "PUT /sendToDevice/{=m.room.encrypted}/{txn}", body={"messages": {"{user}": {"{device}": {"x": 1}}}},
+    *_rows(By.PROXY, "PUT /sendToDevice/{=m.room.encrypted}/{txn}",
+           body={"messages": {"{user}": {"{device}": {"x": 1}}}},
            note="which hands it to the guard: only what goes to people who share a room is passed on. Without it the "
            "answer tells nothing, but the message arrives, with the sender's address"),
     *_rows(By.OWN, "POST /keys/signatures/upload", body={"{user}": {"{device}": {"user_id": "{user}"}}},
@@ -175,8 +178,13 @@ PEOPLE: list[Row] = [
 _SESSION = {"first_message_index": 0, "forwarded_count": 0, "is_verified": False, "session_data": {}}
 
 OWN: list[Row] = [
-    *_rows(By.OWN, "GET /user/{user}/filter/{=0}", "POST /user/{user}/filter", body={"room": {"rooms": ["{room}"]}},
-           who="passer"),
+    *_rows(
+        By.OWN,
+        "GET /user/{user}/filter/{=0}",
+        "POST /user/{user}/filter",
+        body={"room": {"rooms": ["{room}"]}},
+        who="passer",
+    ),
     *_rows(By.OWN, "GET|PUT /user/{user}/account_data/{=m.direct}", body={"{user}": ["{room}"]}, who="passer"),
     *_rows(
         By.OWN,
@@ -186,11 +194,17 @@ OWN: list[Row] = [
         who="passer",
     ),
     *_rows(By.OWN, "POST /user/{user}/openid/request_token"),
-    *_rows(By.OWN, "GET|PUT|DELETE /devices/{device}", "POST /delete_devices", body={"devices": ["{device}"]},
-           who="passer"),
+    *_rows(
+        By.OWN, "GET|PUT|DELETE /devices/{device}", "POST /delete_devices", body={"devices": ["{device}"]}, who="passer"
+    ),
     *_rows(By.OWN, "GET /devices", "GET /pushers", "GET /notifications", "GET /joined_rooms", "GET /account/whoami"),
-    *_rows(By.OWN, "GET /room_keys/version", "GET|PUT|DELETE /room_keys/version/{=1}", body={"algorithm": "x"},
-           who="passer"),
+    *_rows(
+        By.OWN,
+        "GET /room_keys/version",
+        "GET|PUT|DELETE /room_keys/version/{=1}",
+        body={"algorithm": "x"},
+        who="passer",
+    ),
     *_rows(By.OWN, "POST /room_keys/version", body={"algorithm": "m.megolm_backup.v1", "auth_data": {}}, who="passer"),
     *_rows(
         By.OWN,
@@ -245,7 +259,8 @@ _THREEPID = {"medium": "email", "address": "{email}", "sid": "1", "client_secret
 ACCOUNTS: list[Row] = [
     *_rows(By.SETTING, "POST /register", who="nobody", note="enable_registration",
            body={"username": "{localpart}", "password": "correct horse battery"}),
-    *_rows(By.SETTING, "GET /register/available", who="nobody", query="username={localpart}", note="enable_registration"),
+    *_rows(By.SETTING, "GET /register/available", who="nobody", query="username={localpart}",
+           note="enable_registration"),
     *_rows(By.SETTING, "POST /register/email/requestToken", "POST /account/password/email/requestToken", body=_MAIL,
            who="nobody", note="no e-mail is configured; request_token_inhibit_3pid_errors"),
     *_rows(By.ABSENT, "POST /register/msisdn/requestToken", "POST /account/password/msisdn/requestToken", body=_PHONE,
@@ -254,8 +269,10 @@ ACCOUNTS: list[Row] = [
            note="enable_registration"),
     *_rows(By.ABSENT, "GET /registration/{=email}/submit_token", who="nobody", note="no e-mail is configured",
            query="token=x&client_secret=abc&sid=1"),
-    *_rows(By.SETTING, "POST /login", body=_WRONG, who="nobody",
-           note="one answer for a wrong password and an unknown user; a suspended person learns of it with the right one"),
+    *_rows(By.GUARD, "POST /login", body=_WRONG, who="nobody",
+           note="one answer, and one time, for a wrong password and an unknown user; a suspension is told with the "
+           "right password alone. The proxy hands it to the guard, for passwords that are no text: Synapse fails "
+           "on them for users who exist"),
     *_rows(By.SETTING, "GET /login", who="nobody", note="password alone"),
     *_rows(By.ABSENT, "POST /login/get_token", note="login_via_existing_session is off"),
     *_rows(By.ABSENT, "GET /login/sso/redirect", "GET /login/sso/redirect/{=oidc}", query="redirectUrl=http://x.example",
@@ -289,9 +306,10 @@ REST: list[Row] = [
     *_rows(By.UNGUESSABLE, "GET /media/thumbnail/{server}/{media}", note=_DOWNLOAD, oracle=True,
            query="width=32&height=32&method=crop"),
     *_rows(By.SETTING, "GET /_matrix/media/download/{server}/{media}",
-           "GET /_matrix/media/download/{server}/{media}/{=a.png}", who="nobody", note="enable_authenticated_media", oracle=True),
-    *_rows(By.SETTING, "GET /_matrix/media/thumbnail/{server}/{media}", note="enable_authenticated_media", oracle=True, who="nobody",
-           query="width=32&height=32&method=crop"),
+           "GET /_matrix/media/download/{server}/{media}/{=a.png}", who="nobody", note="enable_authenticated_media",
+           oracle=True),
+    *_rows(By.SETTING, "GET /_matrix/media/thumbnail/{server}/{media}", note="enable_authenticated_media",
+           oracle=True, who="nobody", query="width=32&height=32&method=crop"),
     *_rows(By.UNGUESSABLE, "PUT /_matrix/media/upload/{server}/{media}", body={}, note=_DOWNLOAD, oracle=True),
     *_rows(By.NOTHING, "POST /_matrix/media/create", "POST /_matrix/media/upload", "GET /_matrix/media/config",
            "GET /media/config"),

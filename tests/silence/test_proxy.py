@@ -1,6 +1,7 @@
 """What the proxy closes stays closed, however an address is written."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -97,12 +98,13 @@ async def test_no_header_gets_to_what_is_closed(live: LiveHub, proxy: str, heade
 
 async def test_no_spelling_gets_a_message_past_the_guard(world: World, proxy: str) -> None:
     headers = {"Authorization": f"Bearer {world.outsider.token}", "Content-Type": "application/json"}
-    body = '{"messages": {"%s": {"*": {"marked": "spelt", "x": "%s"}}}}' % (world.alice.user_id, CONTENT["hello"])
+    body = json.dumps({"messages": {world.alice.user_id: {"*": {**CONTENT, "marked": True}}}})
     for version in ("r0", "v3", "unstable"):
         path = f"/_matrix/client/{version}/sendToDevice/m.room.encrypted/spelt{version}"
-        for target in (*spellings(path), path.replace("sendTo", "send%54o"), path.replace("sendTo", "SENDTO"),
-                       path.replace("/m.room", "/x/../m.room"), path + "?access_token=x", path.replace("/v3/", "/v3/x/../"),
-                       "/x/.." + path, path.replace("/client", "/./client"), path.replace("client", "%63lient")):  # fmt: skip
+        more = [path.replace("sendTo", "send%54o"), path.replace("sendTo", "SENDTO"), path + "?access_token=x"]
+        more += [path.replace("/m.room", "/x/../m.room"), path.replace("/v3/", "/v3/x/../"), "/x/.." + path]
+        more += [path.replace("/client", "/./client"), path.replace("client", "%63lient")]
+        for target in spellings(path) + more:
             await raw(proxy, "PUT", target, headers, body)
             await raw(proxy, "POST", target, {**headers, "X-HTTP-Method-Override": "PUT"}, body)
     assert [event for event in await heard(world.alice) if event["content"].get("marked")] == []
@@ -113,7 +115,8 @@ async def test_no_spelling_gets_a_message_past_the_guard(world: World, proxy: st
 
 async def test_no_spelling_claims_a_key(world: World, proxy: str) -> None:
     headers = {"Authorization": f"Bearer {world.outsider.token}", "Content-Type": "application/json"}
-    body = '{"one_time_keys": {"%s": {"%s": "signed_curve25519"}}}' % (world.alice.user_id, world.known["device"])
+    claimed = {world.alice.user_id: {world.known["device"]: "signed_curve25519"}}
+    body = json.dumps({"one_time_keys": claimed})
     before = await keys_left(world)
     for version in ("r0", "v3", "unstable"):
         path = f"/_matrix/client/{version}/keys/claim"

@@ -32,7 +32,7 @@ async def claim(asker: User, base: str, known: dict[str, str]) -> dict[str, Any]
 
 
 async def heard(user: User) -> list[dict[str, Any]]:
-    """The messages to devices that are waiting for ``user``; each look is another, as Synapse keeps its first answers."""
+    """The messages to devices that are waiting for ``user``; each look differs, as Synapse keeps first answers."""
     synced = await user.call("GET", f"/sync?timeout={next(_LOOKS)}")
     events: list[dict[str, Any]] = synced.body.get("to_device", {}).get("events", [])
     return events
@@ -67,8 +67,9 @@ async def test_one_time_keys_are_given_to_who_shares_a_room_alone(world: World, 
 async def test_the_guards_address_takes_these_calls_and_nothing_else(world: World, live: LiveHub) -> None:
     base, token = f"{live.homeserver_url}/_synapse/conclave/v1/screened", world.outsider.token
     good = "/_matrix/client/v3/keys/claim"
-    for path in ("", "/", "/_matrix/client/v3/keys/query", good + "/x", good + ";x", "/_matrix/client/v3//keys/claim",
-                 "/_matrix/client/v3/keys%2Fclaim", "/_synapse/admin/v1/users", "/../../../_synapse/admin/v2/users"):  # fmt: skip
+    others = ["", "/", "/_matrix/client/v3/keys/query", good + "/x", good + ";x", "/_matrix/client/v3//keys/claim"]
+    others += ["/_matrix/client/v3/keys%2Fclaim", "/_synapse/admin/v1/users", "/../../../_synapse/admin/v2/users"]
+    for path in others:
         answer = await live.request("POST", base + path, {"one_time_keys": {}}, token=token)
         assert (answer.status, answer.body["errcode"]) == (404, "M_UNRECOGNIZED"), path
     assert (await live.request("POST", base + good, {"one_time_keys": {}})).status == 401

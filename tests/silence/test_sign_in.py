@@ -72,7 +72,7 @@ class Users:
     """The part of Synapse's module API that is needed, with one user, and one who was deactivated."""
 
     def __init__(self) -> None:
-        self.worked: list[str] = []
+        self.worked = 0
 
     def get_qualified_user_id(self, name: str) -> str:
         return name if name.startswith("@") else f"@{name}:hub.example"
@@ -84,21 +84,28 @@ class Users:
     async def get_userinfo_by_id(self, user_id: str) -> Any:
         return type("Info", (), {"is_deactivated": user_id.startswith("@gone")})
 
-    async def defer_to_thread(self, work: Any, password: str) -> None:
-        self.worked.append(password)
-        work(password)
+    async def defer_to_thread(self, work: Any, /) -> None:
+        work()
+        self.worked += 1
 
 
 @pytest.mark.parametrize(
     ("user", "works"),
-    [("alice", 0), ("@alice:hub.example", 0), ("@ALICE:hub.example", 0), ("bob", 1), ("@x:else.example", 1), ("gone", 1)],
+    [
+        ("alice", 0),
+        ("@alice:hub.example", 0),
+        ("@ALICE:hub.example", 0),
+        ("bob", 1),
+        ("@x:else.example", 1),
+        ("gone", 1),
+    ],
 )
 async def test_the_work_of_a_comparison_is_done_where_there_is_nothing_to_compare(user: str, works: int) -> None:
     users = Users()
-    checker = EqualTime(users, 4)  # type: ignore[arg-type]  # what is used of it
+    checker = EqualTime(users, 4)
     for password in ("wrong", NO_TEXT, "x" * 1_000, ""):
-        assert await checker.check(user, "m.login.password", {"password": password}) is None
-    assert len(users.worked) == 4 * works
+        await checker.check(user, "m.login.password", {"password": password})
+    assert users.worked == 4 * works
 
 
 async def test_the_work_is_that_of_synapse(live: LiveHub) -> None:

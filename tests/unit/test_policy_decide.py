@@ -93,7 +93,9 @@ def test_every_code_is_explained() -> None:
     for explanation in EXPLANATIONS.values():
         assert explanation.meaning == explanation.meaning.strip()
         assert not explanation.meaning.endswith(".")
-        assert explanation.lifted_by.startswith(("nobody: ", "a partner manager ", "a compliance officer ", "the operator, "))
+        assert explanation.lifted_by.startswith(
+            ("nobody: ", "a partner manager ", "a compliance officer ", "the operator, ")
+        )
 
 
 def test_a_refusal_says_whom_to_ask_only_where_asking_helps() -> None:

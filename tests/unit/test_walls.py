@@ -12,8 +12,10 @@ PAIRS = st.tuples(COMPANIES, COMPANIES).filter(lambda pair: pair[0] != pair[1])
 
 
 def test_a_wall_is_the_same_from_both_sides() -> None:
-    assert wall_between("b", "a", "rivals") == wall_between("a", "b", "rivals") == Wall(
-        first="a", second="b", reason="rivals"
+    assert (
+        wall_between("b", "a", "rivals")
+        == wall_between("a", "b", "rivals")
+        == Wall(first="a", second="b", reason="rivals")
     )
 
 
@@ -32,6 +34,8 @@ def test_a_refusal_names_the_wall_and_its_reason() -> None:
 
 
 @given(st.sets(COMPANIES), st.lists(PAIRS))
-def test_two_that_a_wall_parts_never_meet_and_everyone_else_may(meeting: set[str], pairs: list[tuple[str, str]]) -> None:
+def test_two_that_a_wall_parts_never_meet_and_everyone_else_may(
+    meeting: set[str], pairs: list[tuple[str, str]]
+) -> None:
     refused = refuse_wall(meeting, [wall_between(*pair) for pair in pairs]) is not None
     assert refused is any(set(pair) <= meeting for pair in pairs)
