@@ -75,7 +75,7 @@ def test_the_guard_loads_with_synapse_alone(blocked: list[str]) -> None:
     run = load(blocked)
     assert run.returncode == 0, run.stderr
     policy = {f"spaces.policy.{name}" for name in ("blueprint", "decide", "documents", "records", "refusal", "rules")}
-    names = "documents module refusals resources screened sharing_store sign_in store".split()
+    names = ["documents", "module", "refusals", "resources", "screened", "sharing_store", "sign_in", "store"]
     guard = {f"bridge.guard.{name}" for name in names}
     packages = {"bridge", "bridge.guard", "spaces", "spaces.policy"}
     assert set(json.loads(run.stdout)) == {*packages, *policy, *guard}
