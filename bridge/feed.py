@@ -275,9 +275,10 @@ class Feed:
         crashed = code == Code.GUARD_FAILED
         context = await self._room(tx, room) if room else RoomContext()
         own = (people[actor].company,) if actor in people else ()
+        known = Context(bot=self._bot, people={user: one.person for user, one in people.items()})
         return Draft(
             kind="guard.crashed" if crashed else "guard.refused",
-            actor=actor_of(actor, Context(bot=self._bot, people={user: one.person for user, one in people.items()})),
+            actor=actor_of(actor, known) if actor else system_actor("homeserver"),
             room=room or None,
             engagement=context.engagement,
             companies=context.companies or own,

@@ -62,7 +62,8 @@ class User:
     _transactions: Any = field(default_factory=lambda: count(1))
 
     async def call(self, method: str, path: str, body: Any = None, *, base: str = "/_matrix/client/v3") -> Answer:
-        return await self.hub.request(method, self.hub.homeserver_url + base + path, body, token=self.token)
+        url = self.hub.url_for(base + path) + base + path
+        return await self.hub.request(method, url, body, token=self.token)
 
     async def send(self, room_id: str, event_type: str, content: dict[str, Any]) -> Answer:
         path = f"/rooms/{quote(room_id)}/send/{event_type}/{self.person}{next(self._transactions)}"
@@ -96,6 +97,11 @@ class LiveHub:
     @property
     def homeserver_url(self) -> str:
         return self.settings.homeserver.internal_url
+
+    def url_for(self, path: str) -> str:
+        """The process of the homeserver that clients reach at ``path``."""
+        del path
+        return self.homeserver_url
 
     @property
     def bot(self) -> str:
@@ -133,7 +139,11 @@ class LiveHub:
         name = self.fresh("person")
         body = {"company": company, "name": name.title(), "email": f"{name}@{company}.example", "teams": list(teams)}
         invited = await self.api("POST", "/v1/people", body)
-        enrolment = {"secret": invited["link"].rpartition("/")[2], "username": name, "password": PASSWORD}
+        return await self.enrol(invited["link"], name, sign_in=sign_in)
+
+    async def enrol(self, link: str, name: str, *, sign_in: bool = True) -> User:
+        """Take up an invitation."""
+        enrolment = {"secret": link.rpartition("/")[2], "username": name, "password": PASSWORD}
         enrolled = await self.api("POST", "/v1/enrol", enrolment, token="")
         user = User(self, enrolled["user_id"], enrolled["person"], "")
         if sign_in:
@@ -146,7 +156,8 @@ class LiveHub:
             "identifier": {"type": "m.id.user", "user": user_id},
             "password": password,
         }
-        return await self.request("POST", f"{self.homeserver_url}/_matrix/client/v3/login", body)
+        path = "/_matrix/client/v3/login"
+        return await self.request("POST", self.url_for(path) + path, body)
 
     async def open_partnership(self, company: str, team: str, template: str = "reseller") -> dict[str, str]:
         """Open a partnership, wait until its rooms are ready; room ids by name, the Space under ``space``."""

@@ -14,9 +14,10 @@ from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from synapse.module_api import NOT_SPAM, EventBase, ModuleApi, Requester, StateMap
-from synapse.module_api.errors import Codes, ConfigError, SynapseError
+from synapse.module_api.errors import ConfigError, SynapseError
 
 from bridge.guard import resources, store
+from bridge.guard.acts import Acts
 from bridge.guard.documents import Documents
 from bridge.guard.refusals import Refusals
 from spaces.policy.blueprint import ROOM_KEY
@@ -26,7 +27,6 @@ from spaces.policy.refusal import Code, Refusal
 from spaces.policy.rules import EventRequest, refuse_account
 
 PREVIOUS = "org.conclave.prev"
-CODE_FIELD = "org.conclave.code"
 _CREATE = ("m.room.create", "")
 
 logger = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ class Guard:
         api.register_add_extra_fields_to_unsigned_client_event_callbacks(
             add_field_to_unsigned_callback=_previous_events
         )
+        Acts(api, self._documents, self._refusals, config.bot).register()
         resources.register(api, self)
 
     @staticmethod
@@ -144,14 +145,8 @@ class Guard:
 
     async def _refuse(self, refusal: Refusal, charter: Charter | None, *, actor: str, room: str, act: str) -> None:
         """Count the refusal, then tell the client."""
-        refused = store.RefusedAct(actor=actor, room=room, code=refusal.code.value, act=act)
-        await self._refusals.record(refused, store.now_ms())
-        raise SynapseError(
-            403,
-            refusal.text(charter.contact if charter is not None else ""),
-            Codes.FORBIDDEN,
-            additional_fields={CODE_FIELD: refusal.code.value},
-        )
+        await self._refusals.note(refusal, actor=actor, room=room, act=act)
+        raise self._refusals.error(refusal, charter.contact if charter is not None else "")
 
     # --- what the hub asks
 

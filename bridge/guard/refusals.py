@@ -4,11 +4,14 @@ import logging
 from uuid import uuid4
 
 from synapse.module_api import ModuleApi
+from synapse.module_api.errors import Codes, SynapseError
 
 from bridge.guard import store
 from bridge.guard.documents import Documents
+from spaces.policy.refusal import Refusal
 
 DELIVERY_MS = 500
+CODE_FIELD = "org.conclave.code"
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +26,18 @@ class Refusals:
         self._headers = {b"Authorization": [b"Bearer " + token.encode()]}
         if api.should_run_background_tasks():
             api.looping_background_call(self._deliver, DELIVERY_MS, desc="conclave_deliver")
+
+    async def note(self, refusal: Refusal, *, actor: str, room: str, act: str) -> None:
+        """Count one refusal of ``act``."""
+        await self.record(store.RefusedAct(actor=actor, room=room, code=refusal.code.value, act=act), store.now_ms())
+
+    @staticmethod
+    def error(
+        refusal: Refusal, contact: str = "", *, status: int = 403, errcode: str = Codes.FORBIDDEN
+    ) -> SynapseError:
+        """What the client is told."""
+        fields = {CODE_FIELD: refusal.code.value}
+        return SynapseError(status, refusal.text(contact), errcode, additional_fields=fields)
 
     async def record(self, refused: store.RefusedAct, now: int) -> None:
         """Count one; a failure to count is logged, and the act is refused all the same."""

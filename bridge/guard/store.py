@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from spaces.policy.documents import Document
+from spaces.policy.documents import Document, DocumentKind
 
 CLAIM_GRACE_MS = 60_000
 MINUTE_MS = 60_000
@@ -27,6 +27,10 @@ _TABLES = (
         actor TEXT NOT NULL, room TEXT NOT NULL, code TEXT NOT NULL, act TEXT NOT NULL, minute BIGINT NOT NULL,
         seen BIGINT NOT NULL, reported BIGINT NOT NULL, sending BIGINT NOT NULL, batch TEXT,
         PRIMARY KEY (actor, room, code, act, minute))""",
+    """CREATE TABLE IF NOT EXISTS conclave_party (
+        company TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (company, key))""",
+    "CREATE INDEX IF NOT EXISTS conclave_party_key ON conclave_party (key)",
+    "CREATE INDEX IF NOT EXISTS conclave_room_id ON conclave_room (room_id)",
 )
 
 
@@ -96,8 +100,29 @@ def store_documents(txn: Cursor, documents: Sequence[Document]) -> list[tuple[st
             "INSERT INTO conclave_document (kind, key, version, document) VALUES (?, ?, ?, ?)",
             (document.kind.value, document.key, document.version, text),
         )
+        if document.kind is DocumentKind.CHARTER:
+            _store_parties(txn, document)
         changed.append((document.kind.value, document.key))
     return changed
+
+
+def _store_parties(txn: Cursor, document: Document) -> None:
+    """Note which companies a charter names, so that what two have in common is found quickly."""
+    txn.execute("DELETE FROM conclave_party WHERE key = ?", (document.key,))
+    for company in set(() if document.gone else document.body["companies"]):
+        txn.execute("INSERT INTO conclave_party (company, key) VALUES (?, ?)", (company, document.key))
+
+
+def shared_charters(txn: Cursor, companies: Sequence[str]) -> list[str]:
+    """The keys of the charters that name all of ``companies``, each given once."""
+    if not companies:
+        return []
+    marks = ", ".join("?" for _ in companies)
+    txn.execute(
+        f"SELECT key FROM conclave_party WHERE company IN ({marks}) GROUP BY key HAVING COUNT(*) = ? ORDER BY key",  # noqa: S608  # only place holders are put in
+        (*companies, len(companies)),
+    )
+    return [str(row[0]) for row in txn.fetchall()]
 
 
 def load_body(txn: Cursor, kind: str, key: str) -> Mapping[str, Any] | None:
@@ -128,6 +153,13 @@ def claim_room(txn: Cursor, key: str, room_id: str, now: int) -> str:
 def claimed_room(txn: Cursor, key: str) -> str | None:
     """The room that the charter ``key`` is bound to."""
     txn.execute("SELECT room_id FROM conclave_room WHERE key = ?", (key,))
+    row = txn.fetchone()
+    return None if row is None else str(row[0])
+
+
+def key_of_room(txn: Cursor, room_id: str) -> str | None:
+    """The key of the charter that is bound to ``room_id``."""
+    txn.execute("SELECT key FROM conclave_room WHERE room_id = ?", (room_id,))
     row = txn.fetchone()
     return None if row is None else str(row[0])
 

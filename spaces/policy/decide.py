@@ -1,5 +1,6 @@
 """The one decision that guard, reconciler and API share. Pure."""
 
+from spaces.policy.acts import refuse_redaction
 from spaces.policy.records import Charter, Instant, Roster
 from spaces.policy.refusal import Code, Refusal
 from spaces.policy.rules import (
@@ -25,9 +26,11 @@ def decide(request: EventRequest, charter: Charter | None, roster: Roster, now: 
         return Refusal(Code.CHARTER_MISSING, "no charter allows anything in this room")
     if request.type == "m.room.member" and request.state_key is not None:
         return refuse_membership(request, charter, roster, now, bot)
-    if request.sender == bot:
-        return refuse_hub_event(request, charter, bot)
-    refusal = refuse_person(request.sender, charter, roster, now)
+    refusal = None if request.sender == bot else refuse_person(request.sender, charter, roster, now)
+    if refusal is None and request.type == "m.room.redaction":
+        refusal = refuse_redaction(request.sender, charter, roster, bot)
     if refusal is not None:
         return refusal
+    if request.sender == bot:
+        return refuse_hub_event(request, charter, bot)
     return refuse_timeline(request, charter) if request.state_key is None else refuse_state(request, charter)

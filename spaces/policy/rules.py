@@ -26,6 +26,9 @@ _STATE_CODES = {
     "m.room.power_levels": Code.POWER_FIXED,
     "m.room.server_acl": Code.SERVER_ACL_FIXED,
     "m.room.tombstone": Code.UPGRADE_BY_HUB,
+    "m.room.aliases": Code.ADDRESS_CLOSED,
+    "m.room.canonical_alias": Code.ADDRESS_CLOSED,
+    "m.room.third_party_invite": Code.INVITE_BY_EMAIL,
 }
 
 

@@ -213,8 +213,8 @@ STATE_CODES: dict[str, Code] = {
     "m.room.topic": Code.STATE_FIXED,
     "m.room.avatar": Code.STATE_FIXED,
     "m.room.pinned_events": Code.STATE_FIXED,
-    "m.room.canonical_alias": Code.STATE_FIXED,
-    "m.room.third_party_invite": Code.STATE_FIXED,
+    "m.room.canonical_alias": Code.ADDRESS_CLOSED,
+    "m.room.third_party_invite": Code.INVITE_BY_EMAIL,
     "m.space.child": Code.STATE_FIXED,
     "com.example.widget": Code.STATE_FIXED,
 }
