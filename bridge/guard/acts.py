@@ -22,7 +22,6 @@ from spaces.policy.acts import (
     refuse_publication,
     refuse_shutdown,
     refuse_sight,
-    refuse_upgrade,
     refuse_upload,
     upload_limit,
 )
@@ -54,7 +53,6 @@ class Acts:
             check_can_deactivate_user=self.check_can_deactivate_user,
         )
         self._api.register_spam_checker_callbacks(
-            user_may_create_room=self.user_may_create_room,
             user_may_create_room_alias=self.user_may_create_room_alias,
             user_may_publish_room=self.user_may_publish_room,
             user_may_send_3pid_invite=self.user_may_send_3pid_invite,
@@ -135,15 +133,6 @@ class Acts:
             return refuse_alias()
 
         await self._admit(judge, actor=user_id, act="make an address")
-        return NOT_SPAM
-
-    async def user_may_create_room(self, user_id: str, config: dict[str, Any]) -> Literal["NOT_SPAM"]:
-        """Refuse a room that replaces another; what else a room must be, ``check_event_allowed`` says."""
-
-        async def judge() -> Refusal | None:
-            return refuse_upgrade(config.get("creation_content") or {})
-
-        await self._admit(judge, actor=user_id, act="upgrade a room")
         return NOT_SPAM
 
     # --- invitations by address or number

@@ -1,6 +1,6 @@
 """The one decision that guard, reconciler and API share. Pure."""
 
-from spaces.policy.acts import refuse_redaction
+from spaces.policy.acts import refuse_redaction, refuse_upgrade
 from spaces.policy.records import Charter, Instant, Roster
 from spaces.policy.refusal import Code, Refusal
 from spaces.policy.rules import (
@@ -21,7 +21,7 @@ def decide(request: EventRequest, charter: Charter | None, roster: Roster, now: 
     A room without a charter admits nothing; there is no path that admits by default.
     """
     if request.type == "m.room.create":
-        return refuse_creation(request, charter, bot)
+        return refuse_upgrade(request.content) or refuse_creation(request, charter, bot)
     if charter is None:
         return Refusal(Code.CHARTER_MISSING, "no charter allows anything in this room")
     if request.type == "m.room.member" and request.state_key is not None:

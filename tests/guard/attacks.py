@@ -42,16 +42,16 @@ class Attack:
 
 def _state(who: str, name: str, event_type: str, content: dict[str, Any], code: str, key: str = "") -> Attack:
     async def do(cast: Cast) -> Answer:
-        user = getattr(cast, who)
+        user = cast.user(who)
         filled = key.format(bob=cast.bob.user_id, alice=cast.alice.user_id, me=user.user_id)
-        return await user.set_state(cast.room, event_type, content, filled)  # type: ignore[no-any-return]  # a getattr
+        return await user.set_state(cast.room, event_type, content, filled)
 
     return Attack(name=name, who=who, do=do, code=code, act=event_type)
 
 
 def _said(who: str, name: str, event_type: str, content: dict[str, Any], code: str = "PLAINTEXT") -> Attack:
     async def do(cast: Cast) -> Answer:
-        return await getattr(cast, who).send(cast.room, event_type, content)  # type: ignore[no-any-return]  # a getattr
+        return await cast.user(who).send(cast.room, event_type, content)
 
     return Attack(name=name, who=who, do=do, code=code, act=event_type)
 
@@ -59,7 +59,7 @@ def _said(who: str, name: str, event_type: str, content: dict[str, Any], code: s
 def _member(who: str, name: str, action: str, target: Callable[[Cast], str], code: str, membership: str) -> Attack:
     async def do(cast: Cast) -> Answer:
         body = {"user_id": target(cast)}
-        return await getattr(cast, who).call("POST", cast.at(f"/{action}"), body)  # type: ignore[no-any-return]  # a getattr
+        return await cast.user(who).call("POST", cast.at(f"/{action}"), body)
 
     return Attack(name=name, who=who, do=do, code=code, act=f"m.room.member/{membership}")
 
@@ -68,7 +68,7 @@ def _call(
     who: str, name: str, method: str, path: Callable[[Cast], str], body: Any = None, *, base: str = "/_matrix/client/v3"
 ) -> Attack:
     async def do(cast: Cast) -> Answer:
-        return await getattr(cast, who).call(method, path(cast), body, base=base)  # type: ignore[no-any-return]  # a getattr
+        return await cast.user(who).call(method, path(cast), body, base=base)
 
     return Attack(name=name, who=who, do=do)
 
@@ -76,13 +76,13 @@ def _call(
 def _in_room(who: str) -> list[Attack]:
     """What anybody in a room may try to make of it."""
     return [
-        _state(who, "open the history", "m.room.history_visibility", {"history_visibility": "world_readable"}, "HISTORY_FIXED"),
+        _state(who, "open the history", "m.room.history_visibility", {"history_visibility": "shared"}, "HISTORY_FIXED"),
         _state(who, "open the door", "m.room.join_rules", {"join_rule": "public"}, "JOIN_RULES_FIXED"),
         _state(who, "take power", "m.room.power_levels", {"users_default": 100}, "POWER_FIXED"),
         _state(who, "weaken the encryption", "m.room.encryption", {"algorithm": "none"}, "ENCRYPTION_FIXED"),
         _state(who, "rename the room", "m.room.name", {"name": "Mine"}, "STATE_FIXED"),
         _said(who, "write in the clear", "m.room.message", {"msgtype": "m.text", "body": "secret"}),
-        _member(who, "invite a person of another company", "invite", lambda c: c.vendor.user_id, "PERSON_UNKNOWN", "invite"),
+        _member(who, "invite another's person", "invite", lambda c: c.vendor.user_id, "PERSON_UNKNOWN", "invite"),
         _member(who, "invite a stranger", "invite", lambda c: "@mallory:evil.example", "PERSON_UNKNOWN", "invite"),
         _member(who, "remove the hub", "kick", lambda c: c.hub.bot, "ACCOUNT_PROTECTED", "leave"),
         _member(who, "ban a member", "ban", lambda c: c.alice.user_id, "MEMBERSHIP_BY_HUB", "ban"),
@@ -90,16 +90,15 @@ def _in_room(who: str) -> list[Attack]:
             _call(who, "make a room", "POST", lambda c: "/createRoom", {"name": "mine", "visibility": "public"}),
             code="ROOM_BY_HUB", act="create room",
         ),
-        replace(
-            _call(who, "give the room an address", "PUT",
-                  lambda c: f"/directory/room/{quote('#x' + who + ':' + c.hub.settings.homeserver.name)}"),
-            do=lambda c: getattr(c, who).call(
-                "PUT", f"/directory/room/{quote('#x' + who + ':' + c.hub.settings.homeserver.name)}", {"room_id": c.room}
+        Attack(
+            name="give the room an address", who=who, code="ADDRESS_CLOSED", act="make an address",
+            do=lambda c: c.user(who).call(
+                "PUT", f"/directory/room/{quote(f'#x{who}:{c.hub.settings.homeserver.name}')}", {"room_id": c.room}
             ),
-            code="ADDRESS_CLOSED", act="make an address",
         ),
         replace(
-            _call(who, "publish the room", "PUT", lambda c: f"/directory/list/room/{quote(c.room)}", {"visibility": "public"}),
+            _call(who, "publish the room", "PUT", lambda c: f"/directory/list/room/{quote(c.room)}",
+                  {"visibility": "public"}),
             code="ADDRESS_CLOSED", act="publish a room",
         ),
         replace(
@@ -107,7 +106,15 @@ def _in_room(who: str) -> list[Attack]:
                 "id_server": "id.example", "id_access_token": "x", "medium": "email", "address": "eve@evil.example"}),
             code="INVITE_BY_EMAIL", act="invite by address", unsaid=True, nameless=True,
         ),
-        _call(who, "upgrade the room", "POST", lambda c: c.at("/upgrade"), {"new_version": "11"}),
+        replace(
+            _call(who, "upgrade the room", "POST", lambda c: c.at("/upgrade"), {"new_version": "11"}),
+            code="UPGRADE_BY_HUB", act="m.room.tombstone",
+        ),
+        replace(
+            _call(who, "upgrade the room to one of one's own", "POST", lambda c: c.at("/upgrade"),
+                  {"new_version": "12"}),
+            code="UPGRADE_BY_HUB", act="m.room.create",
+        ),
     ]  # fmt: skip
 
 
@@ -120,7 +127,7 @@ MEMBER = [
     _state("bob", "change the picture", "m.room.avatar", {"url": "mxc://x/y"}, "STATE_FIXED"),
     _state("bob", "pin a message", "m.room.pinned_events", {"pinned": ["$x"]}, "STATE_FIXED"),
     _state("bob", "name an address", "m.room.canonical_alias", {}, "ADDRESS_CLOSED"),
-    _state("bob", "an invitation by address", "m.room.third_party_invite", {"display_name": "e"}, "INVITE_BY_EMAIL", "t"),
+    _state("bob", "an invitation by address", "m.room.third_party_invite", {"x": "e"}, "INVITE_BY_EMAIL", "t"),
     _state("bob", "a widget", "im.vector.modular.widgets", {"url": "https://evil.example"}, "STATE_FIXED", "w"),
     _state("bob", "a child of the Space", "m.space.child", {"via": ["x"]}, "STATE_FIXED", "!x"),
     _state("bob", "somebody else's place in a call", CALL, {}, "STATE_FIXED", "{alice}"),
@@ -139,7 +146,8 @@ MEMBER = [
            errcode="M_TOO_LARGE", do=lambda c: upload(c.bob, LIMIT + 1)),
     Attack(name="close the own account", who="bob", code="DEACTIVATION_BY_HUB", act="close an account", unsaid=True,
            do=lambda c: deactivate(c.bob)),
-    _call("bob", "change the own name", "PUT", lambda c: f"/profile/{quote(c.bob.user_id)}/displayname", {"displayname": "Dana"}),
+    _call("bob", "change the own name", "PUT", lambda c: f"/profile/{quote(c.bob.user_id)}/displayname",
+          {"displayname": "Dana"}),
     _call("bob", "list the accounts as an administrator", "GET", lambda c: "/v2/users", base=ADMIN),
     _call("bob", "push documents to the guard", "PUT", lambda c: "/documents", {"documents": []}, base=GUARD),
     _call("bob", "make the hub's account an administrator", "POST", lambda c: "/status", {}, base=GUARD),
@@ -160,20 +168,28 @@ HELD = [
            do=lambda c: c.vendor.send(c.held_room, "m.room.redaction", {"redacts": c.said["vendor"]})),
 ]  # fmt: skip
 
-STRANGER = [
-    *(
-        Attack(name=f"join {name}", who=who, code="COMPANY_NOT_ADMITTED", act="m.room.member/join",
-               do=lambda c, who=who, name=name: getattr(c, who).call("POST", f"/join/{quote(c.scene.rooms[name])}", {}))
-        for who in ("vendor", "left") for name in ("space", "Deals", "Our side")
-    ),
-    *(
+
+def _outside(who: str) -> list[Attack]:
+    """What somebody tries who is in none of the rooms."""
+
+    def join(name: str) -> Do:
+        return lambda c: c.user(who).call("POST", f"/join/{quote(c.scene.rooms[name])}", {})
+
+    return [
+        *(
+            Attack(name=f"join {name}", who=who, code="COMPANY_NOT_ADMITTED", act="m.room.member/join", do=join(name))
+            for name in ("space", "Deals", "General")
+        ),
         replace(_call(who, "knock", "POST", lambda c: f"/knock/{quote(c.room)}", {}), code="KNOCK_CLOSED",
-                act="m.room.member/knock")
-        for who in ("vendor", "left")
-    ),
-    *(_member(who, "invite oneself", "invite", lambda c, who=who: getattr(c, who).user_id, "", "invite")
-      for who in ("vendor", "left")),
-    *(_said(who, "send", "m.room.encrypted", dict(SEALED), "") for who in ("vendor", "left")),
+                act="m.room.member/knock"),
+        _member(who, "invite oneself", "invite", lambda c: c.user(who).user_id, "KNOCK_CLOSED", "invite"),
+        _said(who, "send", "m.room.encrypted", dict(SEALED), ""),
+    ]  # fmt: skip
+
+
+STRANGER = [
+    *_outside("vendor"),
+    *_outside("left"),
     _call("vendor", "read the state", "GET", lambda c: c.at("/state")),
     _call("vendor", "read the messages", "GET", lambda c: c.at("/messages?dir=b")),
     _call("vendor", "read who is in", "GET", lambda c: c.at("/members")),

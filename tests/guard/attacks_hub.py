@@ -37,15 +37,11 @@ async def _second_room(cast: Cast) -> Answer:
     return await _create(cast, await _own_key(cast))
 
 
-async def _public_room(cast: Cast) -> Answer:
-    return await _create(cast, await _own_key(cast), visibility="public")
-
-
 def _admin(name: str, method: str, path: str, body: Any = None, *, who: str = "", **more: Any) -> Attack:
     """An act through Synapse's admin API; ``{room}`` and the like are put into path and body."""
 
     async def do(cast: Cast) -> Answer:
-        user_id = {"bot": cast.hub.bot}.get(who) or (getattr(cast, who).user_id if who else "")
+        user_id = {"bot": cast.hub.bot}.get(who) or (cast.user(who).user_id if who else "")
         filled = path.format(room=quote(cast.room, safe=""), held=quote(cast.held_room, safe=""), user=quote(user_id))
         return await cast.bot.call(
             method, filled, {**(body or {}), **({"user_id": user_id} if who else {})}, base=ADMIN
@@ -60,8 +56,6 @@ HUB = [
     Attack(name="make a room of a charter that there is not", who="bot", code="CHARTER_MISSING", act="m.room.create",
            do=lambda c: _create(c, "rm_none")),
     Attack(name="make a second room of a charter", who="bot", code="ROOM_EXISTS", act="m.room.create", do=_second_room),
-    Attack(name="make a room in the public list", who="bot", code="ADDRESS_CLOSED", act="publish a room", unsaid=True,
-           nameless=True, do=_public_room),
     _state("bot", "open the history", "m.room.history_visibility", {"history_visibility": "shared"}, "HISTORY_FIXED"),
     _state("bot", "open the door", "m.room.join_rules", {"join_rule": "public"}, "JOIN_RULES_FIXED"),
     _state("bot", "give power", "m.room.power_levels", {"users_default": 100}, "POWER_FIXED"),
@@ -82,7 +76,7 @@ HUB = [
     Attack(name="take back what a hold keeps", who="bot", code="HELD", act="m.room.redaction",
            do=lambda c: c.bot.call("PUT", c.at(f"/redact/{quote(c.said['vendor'])}/b2", c.held_room), {})),
     replace(_call("bot", "upgrade the room", "POST", lambda c: c.at("/upgrade"), {"new_version": "12"}),
-            code="UPGRADE_BY_HUB", act="upgrade a room"),
+            code="UPGRADE_BY_HUB", act="m.room.create"),
     replace(_call("bot", "publish the room", "PUT", lambda c: f"/directory/list/room/{quote(c.room)}",
                   {"visibility": "public"}), code="ADDRESS_CLOSED", act="publish a room"),
     Attack(name="share a file", who="bot", code="PERSON_UNKNOWN", act="share a file", do=lambda c: upload(c.bot, 1)),

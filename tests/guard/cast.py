@@ -51,8 +51,13 @@ class Cast:
         """``path`` below the address of a room."""
         return f"/rooms/{quote(room or self.room, safe='')}{path}"
 
+    def user(self, who: str) -> User:
+        found: User = getattr(self, who)
+        return found
+
     def actor(self, who: str) -> dict[str, str]:
-        user: User = getattr(self, who)
+        """Who an entry says it was."""
+        user = self.user(who)
         return {"system": "conclave"} if user is self.bot else {"person": user.person}
 
 
