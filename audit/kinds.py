@@ -63,7 +63,7 @@ _TABLE = (
     _kind("state.changed", "a room's state changed", *_EVENT, "state_key", "content_sha256"),
     _kind("event.sent", "an event of another type was sent", *_EVENT, "content_sha256"),
     _kind("event.malformed", "the homeserver delivered something that is no event", "sha256", "event_id"),
-    _kind("guard.refused", "the homeserver refused an act", "code", "act", "count", "minute"),
+    _kind("guard.refused", "the homeserver refused an act", "code", "act", "count", "minute", "subject"),
     _kind("guard.crashed", "a rule of the guard failed; the act was refused", "act", "count", "minute"),
     _kind("feed.recovered", "events that the homeserver had not delivered were fetched", "events", "unavailable"),
     _kind("device.found", "a device appeared on an account that must have none", "device"),

@@ -1,6 +1,7 @@
 """A hub with a real Synapse, for tests: started once for many tests, with people to act as."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -72,8 +73,8 @@ class User:
     async def send_encrypted(self, room_id: str, text: str = "x") -> Answer:
         content = {
             "algorithm": "m.megolm.v1.aes-sha2",
-            "ciphertext": f"sealed {text}",
-            "session_id": f"session of {self.person}",
+            "ciphertext": base64.b64encode(f"sealed {text}".encode()).decode(),
+            "session_id": f"session-of-{self.person}".replace("_", "-"),
             "device_id": "DEVICE",
             "sender_key": "key",
         }

@@ -19,7 +19,7 @@ from synapse.module_api.errors import ConfigError, SynapseError
 from bridge.guard import resources, store
 from bridge.guard.acts import Acts
 from bridge.guard.documents import Documents
-from bridge.guard.refusals import Refusals
+from bridge.guard.refusals import Refusals, act_of
 from spaces.policy.blueprint import ROOM_KEY
 from spaces.policy.decide import decide
 from spaces.policy.records import Charter
@@ -83,7 +83,8 @@ class Guard:
 
     async def check_event_allowed(self, event: EventBase, state: StateMap[EventBase]) -> tuple[bool, None]:
         """Synapse's question before it takes an event: ``(True, None)`` or a 403 with our sentence and code."""
-        act = f"{event.type}/{event.content.get('membership')}" if _is_membership(event) else event.type
+        act = act_of(event.type, event.content.get("membership") if _is_membership(event) else None)
+        subject = event.state_key if _is_membership(event) and event.state_key != event.sender else ""
         try:
             refusal, charter = await self._judge(event, state)
         except SynapseError:
@@ -92,7 +93,7 @@ class Guard:
             logger.exception("conclave guard: a rule failed on %s in %s", event.type, event.room_id)
             refusal, charter = Refusal(Code.GUARD_FAILED, "this could not be checked, so it is refused"), None
         if refusal is not None:
-            await self._refuse(refusal, charter, actor=event.sender, room=event.room_id, act=act)
+            await self._refuse(refusal, charter, actor=event.sender, room=event.room_id, act=act, subject=subject)
         return True, None
 
     async def on_create_room(self, requester: Requester, config: dict[str, Any], is_admin: bool) -> None:
@@ -125,7 +126,11 @@ class Guard:
         key = create.content.get(ROOM_KEY) if create is not None else None
         charter = await self._documents.charter(key) if isinstance(key, str) else None
         request = EventRequest(
-            sender=event.sender, type=event.type, content=_plain(event.content), state_key=event.get("state_key")
+            sender=event.sender,
+            type=event.type,
+            content=_plain(event.content),
+            state_key=event.get("state_key"),
+            redacts_state=event.type == "m.room.redaction" and _is_state(event, state),
         )
         roster = await self._documents.roster(event.sender, *([event.state_key] if _is_membership(event) else []))
         refusal = decide(request, charter, roster, store.now_ms(), self._bot)
@@ -143,9 +148,11 @@ class Guard:
             return None
         return Refusal(Code.ROOM_EXISTS, f"the charter {charter.key} has its room already")
 
-    async def _refuse(self, refusal: Refusal, charter: Charter | None, *, actor: str, room: str, act: str) -> None:
+    async def _refuse(
+        self, refusal: Refusal, charter: Charter | None, *, actor: str, room: str, act: str, subject: str = ""
+    ) -> None:
         """Count the refusal, then tell the client."""
-        await self._refusals.note(refusal, actor=actor, room=room, act=act)
+        await self._refusals.note(refusal, actor=actor, room=room, act=act, subject=subject)
         raise self._refusals.error(refusal, charter.contact if charter is not None else "")
 
     # --- what the hub asks
@@ -180,6 +187,12 @@ class Guard:
 
 def _is_membership(event: EventBase) -> bool:
     return event.type == "m.room.member" and event.is_state()
+
+
+def _is_state(redaction: EventBase, state: StateMap[EventBase]) -> bool:
+    """Whether ``redaction`` is of an event that makes up the room's state now."""
+    named = {redaction.content.get("redacts"), redaction.get("redacts")}
+    return any(event.event_id in named for event in state.values())
 
 
 def _plain(value: Any) -> Any:

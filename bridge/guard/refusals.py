@@ -11,9 +11,25 @@ from bridge.guard.documents import Documents
 from spaces.policy.refusal import Refusal
 
 DELIVERY_MS = 500
+OTHER = "another type of event"
+MEMBERSHIPS = frozenset({"join", "leave", "invite", "ban", "knock"})
+TYPES = frozenset(
+    "m.room.create m.room.message m.room.encrypted m.room.redaction m.reaction m.sticker m.room.encryption"
+    " m.room.history_visibility m.room.join_rules m.room.guest_access m.room.power_levels m.room.server_acl"
+    " m.room.tombstone m.room.name m.room.topic m.room.avatar m.room.pinned_events m.room.canonical_alias"
+    " m.room.aliases m.room.third_party_invite m.space.child m.space.parent org.matrix.msc3401.call.member"
+    " m.call.member m.call.invite m.poll.start org.matrix.msc3381.poll.start im.vector.modular.widgets".split()
+)
 CODE_FIELD = "org.conclave.code"
 
 logger = logging.getLogger(__name__)
+
+
+def act_of(event_type: str, membership: object) -> str:
+    """The name of an act in its entry: from a closed set, so that no client makes up new ones by the thousand."""
+    if membership is not None:
+        return f"m.room.member/{membership}" if membership in MEMBERSHIPS else "m.room.member"
+    return event_type if event_type in TYPES else OTHER
 
 
 class Refusals:
@@ -27,9 +43,10 @@ class Refusals:
         if api.should_run_background_tasks():
             api.looping_background_call(self._deliver, DELIVERY_MS, desc="conclave_deliver")
 
-    async def note(self, refusal: Refusal, *, actor: str, room: str, act: str) -> None:
-        """Count one refusal of ``act``."""
-        await self.record(store.RefusedAct(actor=actor, room=room, code=refusal.code.value, act=act), store.now_ms())
+    async def note(self, refusal: Refusal, *, actor: str, room: str, act: str, subject: str = "") -> None:
+        """Count one refusal of ``act``, done to ``subject`` where it was done to somebody."""
+        refused = store.RefusedAct(actor=actor, room=room, code=refusal.code.value, act=act, subject=subject)
+        await self.record(refused, store.now_ms())
 
     @staticmethod
     def error(

@@ -15,6 +15,8 @@ from spaces.policy.documents import Document, DocumentKind
 CLAIM_GRACE_MS = 60_000
 MINUTE_MS = 60_000
 BATCH = 100
+MAX_ROWS = 50
+FURTHER = "further acts"
 MAX_TEXT = 255
 
 _TABLES = (
@@ -25,7 +27,7 @@ _TABLES = (
         key TEXT NOT NULL PRIMARY KEY, room_id TEXT NOT NULL, claimed_at BIGINT NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS conclave_refusal (
         actor TEXT NOT NULL, room TEXT NOT NULL, code TEXT NOT NULL, act TEXT NOT NULL, minute BIGINT NOT NULL,
-        seen BIGINT NOT NULL, reported BIGINT NOT NULL, sending BIGINT NOT NULL, batch TEXT,
+        subject TEXT NOT NULL, seen BIGINT NOT NULL, reported BIGINT NOT NULL, sending BIGINT NOT NULL, batch TEXT,
         PRIMARY KEY (actor, room, code, act, minute))""",
     """CREATE TABLE IF NOT EXISTS conclave_party (
         company TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (company, key))""",
@@ -61,12 +63,13 @@ class StaleDocumentError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedAct:
-    """What is remembered of a refusal."""
+    """What is remembered of a refusal; ``subject`` is whom it was done to, of several the first."""
 
     actor: str
     room: str
     code: str
     act: str
+    subject: str = ""
 
 
 def create_tables(txn: Cursor) -> None:
@@ -174,14 +177,31 @@ def release_room(txn: Cursor, key: str, room_id: str, now: int) -> bool:
 
 
 def record_refusal(txn: Cursor, refused: RefusedAct, now: int) -> None:
-    """Count the refusal: one row for each actor, room, code, act and minute."""
-    names = (_storable(name) for name in (refused.actor, refused.room, refused.code, refused.act))
-    txn.execute(
-        """INSERT INTO conclave_refusal (actor, room, code, act, minute, seen, reported, sending, batch)
-           VALUES (?, ?, ?, ?, ?, 1, 0, 0, NULL)
-           ON CONFLICT (actor, room, code, act, minute) DO UPDATE SET seen = conclave_refusal.seen + 1""",
-        (*names, now // MINUTE_MS * MINUTE_MS),
+    """Count the refusal: one row for each actor, room, code, act and minute.
+
+    Somebody who thinks up ever new acts gets 50 rows a minute; the rest is counted by its code alone.
+    """
+    actor, room, code, act, subject = (
+        _storable(name) for name in (refused.actor, refused.room, refused.code, refused.act, refused.subject)
     )
+    minute = now // MINUTE_MS * MINUTE_MS
+    if _is_new(txn, (actor, room, code, act, minute)):
+        txn.execute("SELECT COUNT(*) FROM conclave_refusal WHERE actor = ? AND minute = ?", (actor, minute))
+        if txn.fetchone()[0] >= MAX_ROWS:
+            room, act, subject = "", FURTHER, ""
+    txn.execute(
+        """INSERT INTO conclave_refusal (actor, room, code, act, minute, subject, seen, reported, sending, batch)
+           VALUES (?, ?, ?, ?, ?, ?, 1, 0, 0, NULL)
+           ON CONFLICT (actor, room, code, act, minute) DO UPDATE SET seen = conclave_refusal.seen + 1""",
+        (actor, room, code, act, minute, subject),
+    )
+
+
+def _is_new(txn: Cursor, key: tuple[str, str, str, str, int]) -> bool:
+    txn.execute(
+        "SELECT 1 FROM conclave_refusal WHERE actor = ? AND room = ? AND code = ? AND act = ? AND minute = ?", key
+    )
+    return txn.fetchone() is None
 
 
 def _storable(name: str) -> str:
@@ -207,11 +227,11 @@ def next_batch(txn: Cursor, batch: str, now: int) -> tuple[str, list[dict[str, A
             (batch, now - MINUTE_MS, BATCH),
         )
     txn.execute(
-        """SELECT actor, room, code, act, minute, sending - reported FROM conclave_refusal WHERE batch = ?
+        """SELECT actor, room, code, act, minute, subject, sending - reported FROM conclave_refusal WHERE batch = ?
            ORDER BY minute, actor, room, code, act""",
         (batch,),
     )
-    names = ("actor", "room", "code", "act", "minute", "count")
+    names = ("actor", "room", "code", "act", "minute", "subject", "count")
     return batch, [dict(zip(names, row, strict=True)) for row in txn.fetchall()]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from spaces.policy.records import Charter, CompanyRecord, Instant, Roster
 from spaces.policy.refusal import Code, Refusal
-from spaces.policy.rules import refuse_account, refuse_person
+from spaces.policy.rules import EventRequest, refuse_account, refuse_person
 
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
@@ -39,13 +39,18 @@ def refuse_upgrade(creation: Mapping[str, object]) -> Refusal | None:
     return Refusal(Code.UPGRADE_BY_HUB, "rooms are not replaced by new versions")
 
 
-def refuse_redaction(sender: str, charter: Charter, roster: Roster, bot: str) -> Refusal | None:
-    """What was said is taken back by who said it, unless a hold keeps it: on the room, or on the person."""
+def refuse_redaction(request: EventRequest, charter: Charter, roster: Roster, bot: str) -> Refusal | None:
+    """What was said is taken back by who said it, unless a hold keeps it: on the room, or on the person.
+
+    A piece of the room's state, as a membership with its name, is not taken back at all.
+    """
+    if request.redacts_state:
+        return Refusal(Code.STATE_FIXED, "only what was said can be taken back")
     if charter.held:
         return Refusal(Code.HELD, "a legal hold keeps what was said in this room")
-    if sender == bot:
+    if request.sender == bot:
         return Refusal(Code.REDACTION_BY_SENDER, "the hub takes nothing back that others said")
-    person = roster.person(sender)
+    person = roster.person(request.sender)
     if person is None or person.held:
         return Refusal(Code.HELD, "a legal hold keeps what you said")
     return None

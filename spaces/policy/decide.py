@@ -6,6 +6,7 @@ from spaces.policy.refusal import Code, Refusal
 from spaces.policy.rules import (
     EventRequest,
     refuse_creation,
+    refuse_form,
     refuse_hub_event,
     refuse_membership,
     refuse_person,
@@ -20,6 +21,9 @@ def decide(request: EventRequest, charter: Charter | None, roster: Roster, now: 
     ``charter`` is that of the event's room, found by the key in its ``m.room.create``; ``bot`` is the hub's account.
     A room without a charter admits nothing; there is no path that admits by default.
     """
+    malformed = refuse_form(request)
+    if malformed is not None:
+        return malformed
     if request.type == "m.room.create":
         return refuse_upgrade(request.content) or refuse_creation(request, charter, bot)
     if charter is None:
@@ -28,7 +32,7 @@ def decide(request: EventRequest, charter: Charter | None, roster: Roster, now: 
         return refuse_membership(request, charter, roster, now, bot)
     refusal = None if request.sender == bot else refuse_person(request.sender, charter, roster, now)
     if refusal is None and request.type == "m.room.redaction":
-        refusal = refuse_redaction(request.sender, charter, roster, bot)
+        refusal = refuse_redaction(request, charter, roster, bot)
     if refusal is not None:
         return refusal
     if request.sender == bot:

@@ -24,6 +24,7 @@ class Code(StrEnum):
     INVITE_BY_HUB = "INVITE_BY_HUB"
     JOIN_RULES_FIXED = "JOIN_RULES_FIXED"
     KNOCK_CLOSED = "KNOCK_CLOSED"
+    MALFORMED = "MALFORMED"
     MEMBERSHIP_BY_HUB = "MEMBERSHIP_BY_HUB"
     NOT_SHARED = "NOT_SHARED"
     PERSON_SUSPENDED = "PERSON_SUSPENDED"
@@ -73,6 +74,7 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.INVITE_BY_HUB: Explanation(meaning="the hub adds people, nobody else", lifted_by=_MANAGER),
     Code.JOIN_RULES_FIXED: Explanation(meaning="who may enter is the charter's to say", lifted_by=_NOBODY),
     Code.KNOCK_CLOSED: Explanation(meaning="asking to be let in is not how one enters", lifted_by=_MANAGER),
+    Code.MALFORMED: Explanation(meaning="the names in an event are short and printable", lifted_by=_NOBODY),
     Code.MEMBERSHIP_BY_HUB: Explanation(meaning="the hub removes people, nobody else", lifted_by=_MANAGER),
     Code.NOT_SHARED: Explanation(meaning="the two have no engagement in common", lifted_by=_MANAGER),
     Code.PERSON_SUSPENDED: Explanation(meaning="the person is suspended", lifted_by=_MANAGER),
