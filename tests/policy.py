@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from spaces.policy.acts import refuse_deactivation, refuse_shutdown, refuse_sight, refuse_upload
-from spaces.policy.blueprint import CALL_MEMBER, MEGOLM, fixed_state
+from spaces.policy.blueprint import CALL_MEMBER, fixed_state
 from spaces.policy.decide import decide
+from spaces.policy.envelope import MEGOLM
 from spaces.policy.records import (
     Admission,
     Charter,

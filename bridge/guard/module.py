@@ -191,7 +191,7 @@ def _is_membership(event: EventBase) -> bool:
 
 def _is_state(redaction: EventBase, state: StateMap[EventBase]) -> bool:
     """Whether ``redaction`` is of an event that makes up the room's state now."""
-    named = {redaction.content.get("redacts"), redaction.get("redacts")}
+    named = [redaction.content.get("redacts"), redaction.get("redacts")]
     return any(event.event_id in named for event in state.values())
 
 

@@ -13,13 +13,14 @@ from spaces.policy.refusal import Refusal
 DELIVERY_MS = 500
 OTHER = "another type of event"
 MEMBERSHIPS = frozenset({"join", "leave", "invite", "ban", "knock"})
-TYPES = frozenset(
-    "m.room.create m.room.message m.room.encrypted m.room.redaction m.reaction m.sticker m.room.encryption"
-    " m.room.history_visibility m.room.join_rules m.room.guest_access m.room.power_levels m.room.server_acl"
-    " m.room.tombstone m.room.name m.room.topic m.room.avatar m.room.pinned_events m.room.canonical_alias"
-    " m.room.aliases m.room.third_party_invite m.space.child m.space.parent org.matrix.msc3401.call.member"
-    " m.call.member m.call.invite m.poll.start org.matrix.msc3381.poll.start im.vector.modular.widgets".split()
-)
+TYPES = frozenset({
+    "im.vector.modular.widgets", "m.call.invite", "m.call.member", "m.poll.start", "m.reaction", "m.room.aliases",
+    "m.room.avatar", "m.room.canonical_alias", "m.room.create", "m.room.encrypted", "m.room.encryption",
+    "m.room.guest_access", "m.room.history_visibility", "m.room.join_rules", "m.room.message", "m.room.name",
+    "m.room.pinned_events", "m.room.power_levels", "m.room.redaction", "m.room.server_acl",
+    "m.room.third_party_invite", "m.room.tombstone", "m.room.topic", "m.space.child", "m.space.parent", "m.sticker",
+    "org.matrix.msc3381.poll.start", "org.matrix.msc3401.call.member",
+})  # fmt: skip
 CODE_FIELD = "org.conclave.code"
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,8 @@ logger = logging.getLogger(__name__)
 def act_of(event_type: str, membership: object) -> str:
     """The name of an act in its entry: from a closed set, so that no client makes up new ones by the thousand."""
     if membership is not None:
-        return f"m.room.member/{membership}" if membership in MEMBERSHIPS else "m.room.member"
+        known = isinstance(membership, str) and membership in MEMBERSHIPS
+        return f"m.room.member/{membership}" if known else "m.room.member"
     return event_type if event_type in TYPES else OTHER
 
 

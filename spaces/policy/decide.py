@@ -21,9 +21,10 @@ def decide(request: EventRequest, charter: Charter | None, roster: Roster, now: 
     ``charter`` is that of the event's room, found by the key in its ``m.room.create``; ``bot`` is the hub's account.
     A room without a charter admits nothing; there is no path that admits by default.
     """
-    malformed = refuse_form(request)
-    if malformed is not None:
-        return malformed
+    return refuse_form(request) or _decide(request, charter, roster, now, bot)
+
+
+def _decide(request: EventRequest, charter: Charter | None, roster: Roster, now: Instant, bot: str) -> Refusal | None:
     if request.type == "m.room.create":
         return refuse_upgrade(request.content) or refuse_creation(request, charter, bot)
     if charter is None:

@@ -18,18 +18,19 @@ MAX_CALL = 4_096
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
 _KEY = re.compile(r"[A-Za-z0-9+/=_-]{1,64}")
 _DEVICE = re.compile(r"[A-Za-z0-9._~+/=-]{1,64}")
-_DEVICE_AND_USE = re.compile(r"[A-Za-z0-9._~+/=-]{1,64}(_[A-Za-z0-9._~+/=#-]{1,64})?")
+_DEVICE_AND_USE = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
 _EVENT_ID = re.compile(r"\$[!-~]{1,254}")
 _TOKEN = re.compile(r"[!-~]{0,255}")
 _RELATIONS = frozenset({"m.thread", "m.replace", "m.reference", "m.annotation"})
 _SEALED = frozenset({"algorithm", "ciphertext", "session_id", "device_id", "sender_key", "m.relates_to"})
 _RELATION = frozenset({"rel_type", "event_id", "is_falling_back", "m.in_reply_to"})
-_CALL = frozenset(
-    "application call_id device_id created_ts expires expires_ts scope membershipID member_id id type version"
-    " focus_active foci_active foci_preferred focus_selection livekit_alias livekit_service_url m.call.intent"
-    " memberships m.calls m.call_id m.devices m.foci session_id feeds purpose slot_id application rtc_transports"
-    " member claimed_device_id claimed_user_id user_id versions leave_reason call.id m.call.id".split()
-)
+_CALL = frozenset({
+    "application", "call.id", "call_id", "claimed_device_id", "claimed_user_id", "created_ts", "device_id", "expires",
+    "expires_ts", "feeds", "foci_active", "foci_preferred", "focus_active", "focus_selection", "id", "leave_reason",
+    "livekit_alias", "livekit_service_url", "m.call.id", "m.call.intent", "m.call_id", "m.calls", "m.devices",
+    "m.foci", "member", "member_id", "membershipID", "memberships", "purpose", "rtc_transports", "scope",
+    "session_id", "slot_id", "type", "user_id", "version", "versions",
+})  # fmt: skip
 
 
 def is_name(text: str) -> bool:
@@ -41,7 +42,7 @@ def is_name(text: str) -> bool:
 
 def is_sealed(content: Mapping[str, Any]) -> bool:
     """Whether this is the content of an ``m.room.encrypted`` with nothing readable in it."""
-    if not _SEALED >= content.keys() or content.get("algorithm") != MEGOLM:
+    if not content.keys() <= _SEALED or content.get("algorithm") != MEGOLM:
         return False
     ciphertext = content.get("ciphertext")
     if not isinstance(ciphertext, str) or not ciphertext or not ciphertext.isascii():
@@ -100,11 +101,12 @@ def _call_size(value: Any) -> int:
 
 
 def _is_relation(relation: Any) -> bool:
-    if not isinstance(relation, Mapping) or not _RELATION >= relation.keys():
+    if not isinstance(relation, Mapping) or not relation.keys() <= _RELATION:
         return False
-    answered = relation.get("m.in_reply_to", {"event_id": "$e"})
+    answered, kind = relation.get("m.in_reply_to", {"event_id": "$e"}), relation.get("rel_type", "m.thread")
     return (
-        relation.get("rel_type", "m.thread") in _RELATIONS
+        isinstance(kind, str)
+        and kind in _RELATIONS
         and _fits(_EVENT_ID, relation.get("event_id", "$e"))
         and isinstance(relation.get("is_falling_back", False), bool)
         and isinstance(answered, Mapping)

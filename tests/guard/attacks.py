@@ -12,6 +12,7 @@ ADMIN = "/_synapse/admin"
 GUARD = "/_synapse/conclave/v1"
 SEALED = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x", "session_id": "y"}
 CALL = "org.matrix.msc3401.call.member"
+OTHER = "another type of event"
 
 Do = Callable[[Cast], Awaitable[Answer]]
 
@@ -118,6 +119,12 @@ def _in_room(who: str) -> list[Attack]:
     ]  # fmt: skip
 
 
+async def _redact_own_membership(cast: Cast) -> Answer:
+    path = cast.at(f"/state/m.room.member/{quote(cast.bob.user_id)}?format=event")
+    event = (await cast.bob.call("GET", path)).body
+    return await cast.bob.call("PUT", cast.at(f"/redact/{quote(event['event_id'])}/m1"), {})
+
+
 MEMBER = [
     *_in_room("bob"),
     _state("bob", "let guests in", "m.room.guest_access", {"guest_access": "can_join"}, "JOIN_RULES_FIXED"),
@@ -131,7 +138,24 @@ MEMBER = [
     _state("bob", "a widget", "im.vector.modular.widgets", {"url": "https://evil.example"}, "STATE_FIXED", "w"),
     _state("bob", "a child of the Space", "m.space.child", {"via": ["x"]}, "STATE_FIXED", "!x"),
     _state("bob", "somebody else's place in a call", CALL, {}, "STATE_FIXED", "{alice}"),
-    _said("bob", "an unknown type in the clear", "com.example.note", {"body": "secret"}),
+    _state("bob", "a key with a NUL in a call", CALL, {}, "MALFORMED", "_{me}_\0"),
+    _state("bob", "a key with a novel in a call", CALL, {}, "MALFORMED", "_{me}_" + "n" * 250),
+    _state("bob", "words in a call", CALL, {"note": "the price is 42"}, "PLAINTEXT", "_{me}_D"),
+    _state("bob", "a wide place in a call", CALL, {"memberships": ["x" * 200] * 30}, "PLAINTEXT", "_{me}_D"),
+    _said("bob", "a note beside a ciphertext", "m.room.encrypted", {**SEALED, "note": "the price is 42"}),
+    _said("bob", "words for a ciphertext", "m.room.encrypted", {**SEALED, "ciphertext": "the price is 42"}),
+    _said("bob", "words for a device", "m.room.encrypted", {**SEALED, "device_id": "d" * 12_000}),
+    _said("bob", "words in a relation", "m.room.encrypted", {
+        **SEALED, "m.relates_to": {"rel_type": "m.thread", "event_id": "$x", "note": "the price is 42"}}),
+    _said("bob", "words in a reaction", "m.reaction", {
+        "m.relates_to": {"rel_type": "m.annotation", "event_id": "$x", "key": "k", "note": "the price is 42"}}),
+    replace(_said("bob", "an unknown type in the clear", "com.example.note", {"body": "secret"}), act=OTHER),
+    Attack(name="take back the own name and company", who="bob", code="STATE_FIXED", act="m.room.redaction",
+           do=_redact_own_membership),
+    Attack(name="talk in the reasons of joining", who="bob", code="PLAINTEXT", act="m.room.member/join",
+           do=lambda c: c.bob.call("POST", f"/join/{quote(c.room)}", {"reason": "the price is 42"})),
+    Attack(name="words for a picture of oneself", who="bob", do=lambda c: c.bob.call(
+        "PUT", f"/profile/{quote(c.bob.user_id)}/avatar_url", {"avatar_url": "mxc://hello/the price is 42"})),
     _said("bob", "clear text beside a ciphertext", "m.room.encrypted", {**SEALED, "body": "secret"}),
     _said("bob", "another algorithm", "m.room.encrypted", {**SEALED, "algorithm": "rot13"}),
     _said("bob", "a reaction with a novel in it", "m.reaction", {

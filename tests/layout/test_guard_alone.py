@@ -75,7 +75,8 @@ def test_the_guard_loads_with_synapse_alone(blocked: list[str]) -> None:
     run = load(blocked)
     assert run.returncode == 0, run.stderr
     policy = {
-        f"spaces.policy.{name}" for name in ("acts", "blueprint", "decide", "documents", "records", "refusal", "rules")
+        f"spaces.policy.{name}"
+        for name in ("acts", "blueprint", "decide", "documents", "envelope", "records", "refusal", "rules")
     }
     guard = {f"bridge.guard.{name}" for name in ("acts", "documents", "module", "refusals", "resources", "store")}
     packages = {"bridge", "bridge.guard", "spaces", "spaces.policy"}

@@ -39,6 +39,7 @@ from tests.policy import (
     without,
 )
 
+REDACTS = event("m.room.redaction", {"redacts": "$e"})
 HELD_BOB = changed(person(BOB, held=True))
 LIMITED = changed(company("northwind", max_upload=10 << 20))
 
@@ -71,19 +72,34 @@ def test_a_room_that_replaces_another_is_refused() -> None:
 def test_a_hold_on_the_room_keeps_what_was_said_from_its_sender_and_from_the_hub() -> None:
     held = replace(CHARTER, held=True)
     for sender in (BOB, BOT):
-        refusal = refuse_redaction(sender, held, ROSTER, BOT)
+        refusal = refuse_redaction(replace(REDACTS, sender=sender), held, ROSTER, BOT)
         check(refusal, Code.HELD, "a legal hold keeps what was said in this room")
 
 
 def test_a_hold_on_a_person_keeps_what_they_said() -> None:
-    check(refuse_redaction(BOB, CHARTER, HELD_BOB, BOT), Code.HELD, "a legal hold keeps what you said")
-    assert refuse_redaction(ALICE, CHARTER, HELD_BOB, BOT) is None
-    check(refuse_redaction(BOB, CHARTER, without(BOB), BOT), Code.HELD, "a legal hold keeps what you said")
+    check(
+        refuse_redaction(replace(REDACTS, sender=BOB), CHARTER, HELD_BOB, BOT),
+        Code.HELD,
+        "a legal hold keeps what you said",
+    )
+    assert refuse_redaction(replace(REDACTS, sender=ALICE), CHARTER, HELD_BOB, BOT) is None
+    check(
+        refuse_redaction(replace(REDACTS, sender=BOB), CHARTER, without(BOB), BOT),
+        Code.HELD,
+        "a legal hold keeps what you said",
+    )
 
 
 def test_the_hub_takes_nothing_back() -> None:
-    refusal = refuse_redaction(BOT, CHARTER, ROSTER, BOT)
+    refusal = refuse_redaction(replace(REDACTS, sender=BOT), CHARTER, ROSTER, BOT)
     check(refusal, Code.REDACTION_BY_SENDER, "the hub takes nothing back that others said")
+
+
+def test_state_is_not_taken_back() -> None:
+    for sender in (BOB, BOT):
+        refusal = refuse_redaction(replace(REDACTS, sender=sender, redacts_state=True), CHARTER, ROSTER, BOT)
+        check(refusal, Code.STATE_FIXED, "only what was said can be taken back")
+    assert decide(REDACTS, CHARTER, ROSTER, NOW, BOT) is None
 
 
 def test_a_hold_ends_no_conversation() -> None:

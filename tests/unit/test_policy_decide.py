@@ -66,6 +66,7 @@ EXAMPLES: dict[Code, Example] = {
     Code.INVITE_BY_HUB: (membership(BOB, ALICE, "invite"), CHARTER, ROSTER),
     Code.JOIN_RULES_FIXED: (event("m.room.join_rules", {}, ""), CHARTER, ROSTER),
     Code.KNOCK_CLOSED: (membership(CAROL, CAROL, "knock"), CHARTER, ROSTER),
+    Code.MALFORMED: (event(CALL_MEMBER, {}, f"_{BOB}_\0"), CHARTER, ROSTER),
     Code.MEMBERSHIP_BY_HUB: (membership(BOB, ALICE, "ban"), CHARTER, ROSTER),
     Code.PERSON_SUSPENDED: (SAYS, CHARTER, changed(person(BOB, standing=Standing.SUSPENDED))),
     Code.PERSON_UNKNOWN: (replace(SAYS, sender=STRANGER), CHARTER, ROSTER),
