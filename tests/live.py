@@ -34,6 +34,7 @@ NO_LIMITS = {
 }
 PATIENCE_S = 30
 LOOK_S = 0.02
+GUARD = "bridge.guard.module.Guard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +234,14 @@ def live_settings(place: Path, **homeserver: Any) -> Settings:
 
 
 @asynccontextmanager
-async def start_live_hub(place: Path, **homeserver: Any) -> AsyncIterator[LiveHub]:
-    """Start everything in this process, with Synapse as a child."""
+async def start_live_hub(place: Path, *, guard: str = GUARD, **homeserver: Any) -> AsyncIterator[LiveHub]:
+    """Start everything in this process, with Synapse as a child; ``guard`` is the module that it loads."""
     settings = live_settings(place, **homeserver)
     state = StateDirectory(settings.state_dir)
     state.prepare()
     async with open_hub(settings, state, migrate=True) as hub, aiohttp.ClientSession() as session:
         files = write_homeserver_config(settings, state, hub.keys.document.public.public_key, NO_LIMITS)
+        files.config.write_text(files.config.read_text().replace(GUARD, guard))
         synapse = EmbeddedHomeserver(files, settings.homeserver)
         async with listening(hub.web, settings.hub.listen, settings.hub.port):
             await synapse.start()
