@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-b
 LOCK := uv pip compile pyproject.toml --extra homeserver --group build --universal --generate-hashes \
     --python-version 3.11 --no-header --no-build --quiet
 
-.PHONY: help demo test check up bench docs format lock test-compose clean
+.PHONY: help demo test check up bench docs format lock test-compose test-workers clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ docs: $(VENV)/.dev ## write the generated documents anew
 
 test-compose: $(VENV)/.dev ## build and run docker-compose.yml for real, and tell the story against it
 	@$(BIN)/python -m pytest tests/compose -p no:xdist --run-compose
+
+test-workers: $(VENV)/.dev ## the attack suite on a Synapse with two workers, Redis and PostgreSQL
+	@$(BIN)/python -m pytest tests/workers -p no:xdist --run-workers
 
 lock: ## rewrite the lock files from pyproject.toml (needs uv)
 	$(LOCK) --group dev -o requirements-dev.lock

@@ -38,12 +38,15 @@ from config.settings import Settings
 from config.state import StateDirectory
 from partner_onboarding.access import AccessService
 from partner_onboarding.enrolment import EnrolmentService
+from partner_onboarding.holds import HoldService
+from partner_onboarding.limits import LimitService
 from partner_onboarding.model import Person
 from partner_onboarding.service import OnboardingService
 from partner_onboarding.web import EnrolmentPages
 from spaces.publisher import Publisher
 from spaces.reconciler import Reconciler
 from spaces.service import PartnershipService
+from spaces.sessions import SessionKeeper
 from spaces.templates import load_templates
 from spaces.walls import WallService
 
@@ -70,6 +73,7 @@ class Hub:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sequence())
             tasks.create_task(self.services.reconciler.run())
+            tasks.create_task(self.services.sessions.run())
             tasks.create_task(self.link.run())
 
     async def _sequence(self) -> None:
@@ -210,6 +214,9 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
         audit=audit,
         publisher=publisher,
         reconciler=reconciler,
+        sessions=SessionKeeper(db, homeserver, Inbox("hub", clock), clock),
+        holds=HoldService(db, api, clock, host=host, new_id=_new_id),
+        limits=LimitService(db, api, clock),
         feed=feed,
         readiness=Readiness(db, homeserver, audit, feed, clock, settings.readiness),
         host=host,

@@ -118,9 +118,8 @@ class Feed:
         async with self._db.begin() as tx:
             if not await ObservedStore(tx).take_transaction("guard", batch, self._clock()):
                 return
-            people = await DocumentStore(tx).people(
-                sorted({str(item.get("actor")) for item in items if isinstance(item, dict)})
-            )
+            named = [item.get(name) for item in items if isinstance(item, dict) for name in ("actor", "subject")]
+            people = await DocumentStore(tx).people(sorted({name for name in named if isinstance(name, str)}))
             drafts = [await self._refusal(tx, item, people) for item in items]
             await self._refusals.put(tx, *drafts)
         GUARD_REFUSALS.inc(len(items))
@@ -270,18 +269,21 @@ class Feed:
         try:
             actor, room, code, act = (str(item[name])[:255] for name in ("actor", "room", "code", "act"))
             count, minute = int(item["count"]), int(item["minute"])
+            subject = str(item.get("subject", ""))[:255]
         except (KeyError, TypeError, ValueError):
             raise InvalidInputError("a refusal has actor, room, code, act, minute and count") from None
         crashed = code == Code.GUARD_FAILED
         context = await self._room(tx, room) if room else RoomContext()
         own = (people[actor].company,) if actor in people else ()
+        known = Context(bot=self._bot, people={user: one.person for user, one in people.items()})
+        whom = {"subject": dict(actor_of(subject, known))} if subject and not crashed else {}
         return Draft(
             kind="guard.crashed" if crashed else "guard.refused",
-            actor=actor_of(actor, Context(bot=self._bot, people={user: one.person for user, one in people.items()})),
+            actor=actor_of(actor, known) if actor else system_actor("homeserver"),
             room=room or None,
             engagement=context.engagement,
             companies=context.companies or own,
-            data={"act": act, "count": count, "minute": minute, **({} if crashed else {"code": code})},
+            data={"act": act, "count": count, "minute": minute, **whom, **({} if crashed else {"code": code})},
         )
 
     async def _put_malformed(self, tx: AsyncConnection, malformed: Sequence[Malformed]) -> None:

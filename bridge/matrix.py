@@ -148,6 +148,18 @@ class SynapseGateway:
             if await self._membership(room_id, user_id) in ("join", "invite", "knock"):
                 raise
 
+    async def end_sessions(self, user_id: str) -> None:
+        """See :class:`spaces.gateway.Homeserver`."""
+        path = f"{ADMIN}/v2/users/{quote(user_id)}"
+        try:
+            devices = (await self._call("GET", f"{path}/devices"))["devices"]
+        except HomeserverRefusedError as error:
+            if error.errcode == "M_NOT_FOUND":
+                return
+            raise
+        if devices:
+            await self._call("POST", f"{path}/delete_devices", {"devices": [item["device_id"] for item in devices]})
+
     async def _membership(self, room_id: str, user_id: str) -> str | None:
         path = f"{CLIENT}/rooms/{quote(room_id)}/state/m.room.member/{quote(user_id)}"
         try:

@@ -11,10 +11,13 @@ from config.db import Database
 from config.settings import Settings
 from partner_onboarding.access import AccessService
 from partner_onboarding.enrolment import EnrolmentService
+from partner_onboarding.holds import HoldService
+from partner_onboarding.limits import LimitService
 from partner_onboarding.service import OnboardingService
 from spaces.publisher import Publisher
 from spaces.reconciler import Reconciler
 from spaces.service import PartnershipService
+from spaces.sessions import SessionKeeper
 from spaces.walls import WallService
 
 
@@ -34,6 +37,9 @@ class Services:
     audit: AuditService
     publisher: Publisher
     reconciler: Reconciler
+    sessions: SessionKeeper
+    holds: HoldService
+    limits: LimitService
     feed: Feed
     readiness: Readiness
     host: str

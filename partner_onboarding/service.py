@@ -11,6 +11,7 @@ from audit.inbox import Inbox
 from config.clock import HOUR, Clock, Millis
 from config.db import Database
 from config.errors import ConflictError, InvalidInputError, NotFoundError
+from partner_onboarding.limits import check_upload
 from partner_onboarding.model import (
     Company,
     CompanyKind,
@@ -76,6 +77,7 @@ class OnboardingService:
         external_id: str | None = None,
         seats: int | None = None,
         not_after: Millis | None = None,
+        max_upload: int | None = None,
     ) -> Company:
         """Enter a company; without an engagement nobody there can see anyone.
 
@@ -99,6 +101,7 @@ class OnboardingService:
             seats=seats,
             not_after=not_after,
             added_at=now,
+            max_upload=check_upload(max_upload),
         )
         async with self._db.begin() as tx:
             await self._put_company(tx, company, person_actor(actor))
@@ -126,6 +129,7 @@ class OnboardingService:
             "seats": company.seats,
             "until": company.not_after,
             "external_id": company.external_id,
+            **({} if company.max_upload is None else {"max_upload": company.max_upload}),
         }
         draft = Draft(kind="company.added", actor=actor, companies=(company.id,), data=data)
         await self._inbox.put(tx, replace(draft, disclose={"name": company.name}))

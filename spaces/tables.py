@@ -57,6 +57,13 @@ room = Table(
 )
 Index("ix_room_engagement", room.c.engagement)
 
+ended_session = Table(
+    "ended_session",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("version", Text, nullable=False),
+)
+
 observed_member = Table(
     "observed_member",
     metadata,

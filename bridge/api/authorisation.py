@@ -19,6 +19,8 @@ class Permission(StrEnum):
     CHANGE_ACCESS = "change-access"
     READ_LEDGER = "read-ledger"
     EXPORT_LEDGER = "export-ledger"
+    READ_HOLDS = "read-holds"
+    CHANGE_HOLDS = "change-holds"
 
 
 _EVERY_ROLE = frozenset(Role)
@@ -31,6 +33,8 @@ ROLES: dict[Permission, frozenset[Role]] = {
     Permission.CHANGE_ACCESS: frozenset({Role.ADMIN}),
     Permission.READ_LEDGER: frozenset({Role.ADMIN, Role.COMPLIANCE_OFFICER, Role.AUDITOR}),
     Permission.EXPORT_LEDGER: frozenset({Role.COMPLIANCE_OFFICER, Role.AUDITOR}),
+    Permission.READ_HOLDS: frozenset({Role.COMPLIANCE_OFFICER, Role.AUDITOR}),
+    Permission.CHANGE_HOLDS: frozenset({Role.COMPLIANCE_OFFICER}),
 }
 
 

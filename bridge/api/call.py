@@ -42,6 +42,7 @@ class Call(Generic[Q, B]):
     async def enforce(self, *engagements: str) -> bool:
         """Have the guard take what changed, now, and these engagements' rooms follow; whether the guard has it."""
         self.services.reconciler.wake(*engagements)
+        self.services.sessions.wake()
         try:
             await self.services.publisher.publish()
         except ConclaveError:

@@ -87,6 +87,7 @@ class CompanyAdd(_Model):
     external_id: Text | None = None
     seats: int | None = Field(default=None, ge=1, le=1_000_000)
     until: Date | None = Field(default=None, description="last day of the contract")
+    max_upload: int | None = Field(default=None, ge=1, le=2**40, description="largest file in bytes")
 
 
 class Reason(_Model):
@@ -109,6 +110,7 @@ class CompanyView(_Model):
     external_id: str | None
     seats: int | None
     until: str | None
+    max_upload: int | None
     added_at: str
 
 

@@ -60,6 +60,7 @@ async def add_company(call: Call[NoQuery, CompanyAdd]) -> CompanyView:
         external_id=body.external_id,
         seats=body.seats,
         not_after=until,
+        max_upload=body.max_upload,
         actor=call.actor,
     )
     await call.enforce()

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "partnership": ("partnership", "Partnerships: a Space with rooms, shared with one company."),
     "room": ("room", "Managed rooms."),
     "wall": ("wall", "Walls: companies that must never meet."),
+    "hold": ("hold", "Legal holds: what they cover is neither taken back nor deleted."),
     "audit": ("audit", "The ledger: follow, export, verify."),
     "role": ("role", "Who of the host company may do what."),
     "credential": ("credential", "Credentials of people's devices."),

@@ -14,11 +14,12 @@ from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from synapse.module_api import NOT_SPAM, EventBase, ModuleApi, Requester, StateMap
-from synapse.module_api.errors import Codes, ConfigError, SynapseError
+from synapse.module_api.errors import ConfigError, SynapseError
 
 from bridge.guard import resources, screened, store
+from bridge.guard.acts import Acts
 from bridge.guard.documents import Documents
-from bridge.guard.refusals import Refusals
+from bridge.guard.refusals import Refusals, act_of
 from bridge.guard.sign_in import EqualTime
 from spaces.policy.blueprint import ROOM_KEY
 from spaces.policy.decide import decide
@@ -27,7 +28,6 @@ from spaces.policy.refusal import Code, Refusal
 from spaces.policy.rules import EventRequest, refuse_account
 
 PREVIOUS = "org.conclave.prev"
-CODE_FIELD = "org.conclave.code"
 _CREATE = ("m.room.create", "")
 
 logger = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ class Guard:
         api.register_add_extra_fields_to_unsigned_client_event_callbacks(
             add_field_to_unsigned_callback=_previous_events
         )
+        Acts(api, self._documents, self._refusals, config.bot).register()
         resources.register(api, self)
         screened.register(api, config.client_url)
         _register_sign_in(api, EqualTime(api, config.bcrypt_rounds))
@@ -89,7 +90,8 @@ class Guard:
 
     async def check_event_allowed(self, event: EventBase, state: StateMap[EventBase]) -> tuple[bool, None]:
         """Synapse's question before it takes an event: ``(True, None)`` or a 403 with our sentence and code."""
-        act = f"{event.type}/{event.content.get('membership')}" if _is_membership(event) else event.type
+        act = act_of(event.type, event.content.get("membership") if _is_membership(event) else None)
+        subject = event.state_key if _is_membership(event) and event.state_key != event.sender else ""
         try:
             refusal, charter = await self._judge(event, state)
         except SynapseError:
@@ -98,7 +100,7 @@ class Guard:
             logger.exception("conclave guard: a rule failed on %s in %s", event.type, event.room_id)
             refusal, charter = Refusal(Code.GUARD_FAILED, "this could not be checked, so it is refused"), None
         if refusal is not None:
-            await self._refuse(refusal, charter, actor=event.sender, room=event.room_id, act=act)
+            await self._refuse(refusal, charter, actor=event.sender, room=event.room_id, act=act, subject=subject)
         return True, None
 
     async def on_create_room(self, requester: Requester, config: dict[str, Any], is_admin: bool) -> None:
@@ -131,7 +133,11 @@ class Guard:
         key = create.content.get(ROOM_KEY) if create is not None else None
         charter = await self._documents.charter(key) if isinstance(key, str) else None
         request = EventRequest(
-            sender=event.sender, type=event.type, content=_plain(event.content), state_key=event.get("state_key")
+            sender=event.sender,
+            type=event.type,
+            content=_plain(event.content),
+            state_key=event.get("state_key"),
+            redacts_state=event.type == "m.room.redaction" and _is_state(event, state),
         )
         roster = await self._documents.roster(event.sender, *([event.state_key] if _is_membership(event) else []))
         refusal = decide(request, charter, roster, store.now_ms(), self._bot)
@@ -149,16 +155,12 @@ class Guard:
             return None
         return Refusal(Code.ROOM_EXISTS, f"the charter {charter.key} has its room already")
 
-    async def _refuse(self, refusal: Refusal, charter: Charter | None, *, actor: str, room: str, act: str) -> None:
+    async def _refuse(
+        self, refusal: Refusal, charter: Charter | None, *, actor: str, room: str, act: str, subject: str = ""
+    ) -> None:
         """Count the refusal, then tell the client."""
-        refused = store.RefusedAct(actor=actor, room=room, code=refusal.code.value, act=act)
-        await self._refusals.record(refused, store.now_ms())
-        raise SynapseError(
-            403,
-            refusal.text(charter.contact if charter is not None else ""),
-            Codes.FORBIDDEN,
-            additional_fields={CODE_FIELD: refusal.code.value},
-        )
+        await self._refusals.note(refusal, actor=actor, room=room, act=act, subject=subject)
+        raise self._refusals.error(refusal, charter.contact if charter is not None else "")
 
     # --- what the hub asks
 
@@ -201,6 +203,12 @@ def _register_sign_in(api: ModuleApi, checker: EqualTime) -> None:
 
 def _is_membership(event: EventBase) -> bool:
     return event.type == "m.room.member" and event.is_state()
+
+
+def _is_state(redaction: EventBase, state: StateMap[EventBase]) -> bool:
+    """Whether ``redaction`` is of an event that makes up the room's state now."""
+    named = [redaction.content.get("redacts"), redaction.get("redacts")]
+    return any(event.event_id in named for event in state.values())
 
 
 def _plain(value: Any) -> Any:

@@ -1,10 +1,12 @@
 """The one decision that guard, reconciler and API share. Pure."""
 
+from spaces.policy.acts import refuse_redaction, refuse_upgrade
 from spaces.policy.records import Charter, Instant, Roster
 from spaces.policy.refusal import Code, Refusal
 from spaces.policy.rules import (
     EventRequest,
     refuse_creation,
+    refuse_form,
     refuse_hub_event,
     refuse_membership,
     refuse_person,
@@ -19,15 +21,21 @@ def decide(request: EventRequest, charter: Charter | None, roster: Roster, now: 
     ``charter`` is that of the event's room, found by the key in its ``m.room.create``; ``bot`` is the hub's account.
     A room without a charter admits nothing; there is no path that admits by default.
     """
+    return refuse_form(request) or _decide(request, charter, roster, now, bot)
+
+
+def _decide(request: EventRequest, charter: Charter | None, roster: Roster, now: Instant, bot: str) -> Refusal | None:
     if request.type == "m.room.create":
-        return refuse_creation(request, charter, bot)
+        return refuse_upgrade(request.content) or refuse_creation(request, charter, bot)
     if charter is None:
         return Refusal(Code.CHARTER_MISSING, "no charter allows anything in this room")
     if request.type == "m.room.member" and request.state_key is not None:
         return refuse_membership(request, charter, roster, now, bot)
-    if request.sender == bot:
-        return refuse_hub_event(request, charter, bot)
-    refusal = refuse_person(request.sender, charter, roster, now)
+    refusal = None if request.sender == bot else refuse_person(request.sender, charter, roster, now)
+    if refusal is None and request.type == "m.room.redaction":
+        refusal = refuse_redaction(request, charter, roster, bot)
     if refusal is not None:
         return refusal
+    if request.sender == bot:
+        return refuse_hub_event(request, charter, bot)
     return refuse_timeline(request, charter) if request.state_key is None else refuse_state(request, charter)

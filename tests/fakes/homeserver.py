@@ -48,6 +48,7 @@ class FakeHomeserver:
         self.crash_after: int | None = None
         self.calls: list[str] = []
         self.outbox: list[dict[str, Any]] = []
+        self.ended: list[str] = []
         self._transactions = 0
         self._events = 0
 
@@ -157,6 +158,10 @@ class FakeHomeserver:
         if user_id in self.members(room_id):
             self._send(room_id, self.bot, "m.room.member", {"membership": "leave", "reason": reason}, user_id)
         self._count("remove_member")
+
+    async def end_sessions(self, user_id: str) -> None:
+        self._change("end_sessions")
+        self.ended.append(user_id)
 
     async def account_exists(self, user_id: str) -> bool:
         self._look("account_exists")
