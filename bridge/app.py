@@ -41,6 +41,7 @@ from partner_onboarding.enrolment import EnrolmentService
 from partner_onboarding.model import Person
 from partner_onboarding.service import OnboardingService
 from partner_onboarding.web import EnrolmentPages
+from spaces.passes import RoomPass
 from spaces.publisher import Publisher
 from spaces.reconciler import Reconciler
 from spaces.service import PartnershipService
@@ -182,7 +183,8 @@ def _assemble(
 def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homeserver: Gateway) -> Services:
     bot, host, api = bot_user_id(settings), settings.host.id, Inbox("api", clock)
     publisher = Publisher(db, homeserver, keys.document)
-    reconciler = Reconciler(db, homeserver, publisher, bot, clock)
+    passes = RoomPass(db, homeserver, Inbox("hub", clock), clock, manual=settings.reconciler.mode == "manual")
+    reconciler = Reconciler(db, homeserver, publisher, passes, bot, clock)
     feed = Feed(db, clock, homeserver, bot=bot, changed=reconciler.wake)
     audit = _audit(clock, db, keys, api)
     return Services(

@@ -1,7 +1,7 @@
 """The one decision that guard, reconciler and API share. Pure."""
 
 from spaces.policy.records import Charter, Instant, Roster
-from spaces.policy.refusal import Code, Refusal
+from spaces.policy.refusal import Refusal
 from spaces.policy.rules import (
     EventRequest,
     refuse_creation,
@@ -10,6 +10,7 @@ from spaces.policy.rules import (
     refuse_person,
     refuse_state,
     refuse_timeline,
+    refuse_uncharted,
 )
 
 
@@ -17,12 +18,12 @@ def decide(request: EventRequest, charter: Charter | None, roster: Roster, now: 
     """Say why ``request`` must be refused, or ``None`` to let it through.
 
     ``charter`` is that of the event's room, found by the key in its ``m.room.create``; ``bot`` is the hub's account.
-    A room without a charter admits nothing; there is no path that admits by default.
+    A room without a charter admits nothing, but that the hub takes people out; there is no path that admits by default.
     """
     if request.type == "m.room.create":
         return refuse_creation(request, charter, bot)
     if charter is None:
-        return Refusal(Code.CHARTER_MISSING, "no charter allows anything in this room")
+        return refuse_uncharted(request, bot)
     if request.type == "m.room.member" and request.state_key is not None:
         return refuse_membership(request, charter, roster, now, bot)
     if request.sender == bot:
