@@ -42,6 +42,7 @@ from partner_onboarding.model import Person
 from partner_onboarding.service import OnboardingService
 from partner_onboarding.web import EnrolmentPages
 from spaces.passes import RoomPass
+from spaces.planning import PlanService
 from spaces.publisher import Publisher
 from spaces.reconciler import Reconciler
 from spaces.service import PartnershipService
@@ -207,6 +208,7 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
             bot=bot,
             new_key=lambda: _new_id("rm"),
         ),
+        plans=PlanService(db, api, reconciler, publisher, clock),
         audit=audit,
         publisher=publisher,
         reconciler=reconciler,

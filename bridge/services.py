@@ -12,6 +12,7 @@ from config.settings import Settings
 from partner_onboarding.access import AccessService
 from partner_onboarding.enrolment import EnrolmentService
 from partner_onboarding.service import OnboardingService
+from spaces.planning import PlanService
 from spaces.publisher import Publisher
 from spaces.reconciler import Reconciler
 from spaces.service import PartnershipService
@@ -29,6 +30,7 @@ class Services:
     enrolment: EnrolmentService
     access: AccessService
     partnerships: PartnershipService
+    plans: PlanService
     audit: AuditService
     publisher: Publisher
     reconciler: Reconciler

@@ -10,8 +10,9 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from bridge.api import access, ledger, partners
+from bridge.api import access, ledger, partners, plans
 from bridge.api import models as m
+from bridge.api import plan_models as pm
 from bridge.api.authorisation import Permission
 from bridge.api.call import Call
 
@@ -138,6 +139,17 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     _read("/v1/rooms", P.READ_PARTNERS, partners.list_rooms, m.Page[m.RoomView], m.PageQuery),
     _read("/v1/rooms/{room}", P.READ_PARTNERS, partners.show_room, m.RoomDetail),
+    # plans
+    Operation(
+        method="GET",
+        path="/v1/plan",
+        needs=P.READ_PARTNERS,
+        handler=plans.show_plan,
+        answer=pm.PlanView,
+        query=pm.PlanQuery,
+        problems=(404,),
+    ),
+    _write("/v1/plan/apply", P.CHANGE_PARTNERS, plans.apply_plan, pm.PlanApplied, pm.PlanApply),
     # roles and credentials
     _read("/v1/roles", P.READ_ACCESS, access.list_roles, m.Page[m.RoleView]),
     _write("/v1/roles/grant", P.CHANGE_ACCESS, access.grant_role, m.RoleView, m.RoleChange),

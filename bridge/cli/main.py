@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "team": ("team", "Teams of the host company."),
     "partnership": ("partnership", "Partnerships: a Space with rooms, shared with one company."),
     "room": ("room", "Managed rooms."),
+    "plan": ("plan", "What would change in the rooms; exit status 3 when something would."),
+    "apply": ("plan", "Carry out a plan, exactly."),
     "audit": ("audit", "The ledger: follow, export, verify."),
     "role": ("role", "Who of the host company may do what."),
     "credential": ("credential", "Credentials of people's devices."),
