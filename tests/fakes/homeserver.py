@@ -65,7 +65,9 @@ class FakeHomeserver:
             self.outbox, self._sending = self.outbox[count:], None
 
     def send(self, room_id: str, sender: str, event_type: str, content: dict[str, Any]) -> str:
-        """Somebody sends an event, subject to the guard."""
+        """Somebody who is in the room sends an event, subject to the guard."""
+        if sender not in self.members(room_id):
+            raise HomeserverRefusedError(f"{sender} is not in room {room_id}", errcode="M_FORBIDDEN")
         return self._send(room_id, sender, event_type, content, None)
 
     def backdoor(
@@ -73,6 +75,12 @@ class FakeHomeserver:
     ) -> str:
         """An event that no guard looked at: the guard was switched off, or somebody wrote into the database."""
         return self._put(room_id, sender, event_type, content, key)
+
+    def join(self, room_id: str, user_id: str) -> str:
+        """Somebody asks to be let in; rooms are for the invited."""
+        if self.rooms[room_id].state.get(("m.room.member", user_id), {}).get("membership") not in ("join", "invite"):
+            raise HomeserverRefusedError("you are not invited to this room", errcode="M_FORBIDDEN")
+        return self._send(room_id, user_id, "m.room.member", {"membership": "join"}, user_id)
 
     def leave(self, room_id: str, user_id: str) -> str:
         """Somebody leaves a room by themselves."""

@@ -15,8 +15,7 @@ MALLORY = "@mallory:conclave.test"
 @pytest.fixture
 async def manual(tmp_path: Path, database_url: str) -> AsyncIterator[FakeHub]:
     """A hub in manual mode with a partnership that waits to be applied."""
-    settings = {"reconciler": ReconcilerSettings(mode="manual")}
-    async with start_fake_hub(tmp_path, database_url, **settings) as hub:
+    async with start_fake_hub(tmp_path, database_url, reconciler=ReconcilerSettings(mode="manual")) as hub:
         await hub.api("POST", "/v1/companies", {"id": "acme", "name": "Acme"})
         await hub.add_person("contoso", teams=("north",))
         await hub.add_person("acme")
@@ -178,5 +177,3 @@ async def test_the_whole_hub_in_one_plan_and_an_engagement_that_is_none(manual: 
 async def test_in_continuous_mode_there_is_nothing_to_plan(fake_hub: FakeHub) -> None:
     await fake_hub.stage()
     assert (await fake_hub.api("GET", "/v1/plan"))["rooms"] == []
-
-
