@@ -133,16 +133,16 @@ def situation_of(items: Sequence[Partnership]) -> Situation:
 
 
 def plan_in_memory(rooms: int) -> float:
-    """Seconds to plan so many settled rooms, everything in memory."""
+    """Seconds of this processor to plan so many settled rooms, everything in memory."""
     took = 0.0
     for first in range(0, rooms // ROOMS, CHUNK):
         situation = situation_of([partnership(number) for number in range(first, first + CHUNK)])
-        began = time.perf_counter()
+        began = time.process_time()
         for item in situation.rooms:
             desired = situation.desired(item)
             if desired is None or plan_room(desired, situation.observed(item), NOW):
                 raise AssertionError(f"{item.key} is not settled")
-        took += time.perf_counter() - began
+        took += time.process_time() - began
     return took
 
 
