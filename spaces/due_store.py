@@ -97,9 +97,11 @@ class DueStore:
 
     # --- what is due
 
-    async def due(self, now: Millis, limit: int) -> list[str]:
-        """Up to ``limit`` engagements with a room that is due, the longest first."""
+    async def due(self, now: Millis, limit: int, *, among: Sequence[str] | None = None) -> list[str]:
+        """Up to ``limit`` engagements, of those ``among`` where given, with a room that is due, the longest first."""
         statement = select(room.c.engagement).where(room.c.due_at <= now).group_by(room.c.engagement)
+        if among is not None:
+            statement = statement.where(room.c.engagement.in_(among))
         return list(await self._tx.scalars(statement.order_by(func.min(room.c.due_at)).limit(limit)))
 
     async def next_due(self) -> Millis:

@@ -101,6 +101,18 @@ class RoomPass:
             await self._conclude(room, situation, self._after(room, situation, left, problem, failed=failed), drifts)
         return done
 
+    def is_quiet(self, room: ManagedRoom, situation: Situation) -> bool:
+        """Whether there is nothing to do to a room, and nothing to tell of it."""
+        desired, seen = situation.desired(room), situation.observed(room)
+        if desired is None or seen is None or situation.drifts.get(room.key) or foreign_state(desired, seen):
+            return False
+        return not self.plan(room, situation)
+
+    async def settle(self, rooms: Sequence[ManagedRoom], situation: Situation) -> None:
+        """Note that these rooms are quiet: one transaction for all of them."""
+        async with self._db.begin() as tx:
+            await RoomStore(tx).settle([self._after(room, situation, [], None, failed=False) for room in rooms])
+
     def _chosen(self, room: ManagedRoom, action: Action, applying: Collection[Element] | None) -> bool:
         if applying is not None and element_of(action) in applying:
             return True

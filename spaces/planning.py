@@ -68,9 +68,12 @@ class PlanService:
 
     def _plans(self, situation: Situation) -> list[RoomPlan]:
         plans = [self._plan(room, situation) for room in situation.rooms]
-        return [plan for plan in plans if plan is not None and plan.actions]
+        return [plan for plan in plans if plan is not None]
 
     def _plan(self, room: ManagedRoom, situation: Situation) -> RoomPlan | None:
+        """The plan of one room; digests are made only where there is something to do."""
+        if not self._reconciler.passes.plan(room, situation):
+            return None
         observed = self._reconciler.passes.observed(room, situation)
         return plan_for(room, situation, observed, self._clock())
 

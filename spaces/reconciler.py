@@ -6,7 +6,7 @@ Each step is idempotent and a crash between any two is repaired by the next pass
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -32,6 +32,7 @@ COALESCE_S = 0.03
 PATROL_ENGAGEMENTS = 100
 DUE_AT_ONCE = 500
 STRAYS_AT_ONCE = 100
+SETTLED_TOGETHER = 50
 ROOMS_AT_ONCE = 4
 ROUNDS = 5
 
@@ -97,18 +98,36 @@ class Reconciler:
         await self._publisher.publish()
         done: set[str] = set()
         while engagements := [item for item in await self._due() if item not in done]:
-            for engagement in engagements:
-                try:
-                    await self._reconcile(engagement)
-                except ConclaveError:
-                    raise
-                except Exception:  # one engagement's failure must not stop the others
-                    log.exception("engagement_skipped", engagement=engagement)
+            for at in range(0, len(engagements), SETTLED_TOGETHER):
+                part = engagements[at : at + SETTLED_TOGETHER]
+                if len(part) > ROOMS_AT_ONCE:
+                    await self._skipping(self._settle_quiet(part), part[0])
+                    part = await self._still_due(part)
+                for engagement in part:
+                    await self._skipping(self._reconcile(engagement), engagement)
             done.update(engagements)
         if self._survey_at <= self._clock():
             await self._patrol()
             await self._remove_strays()
             self._survey_at = self._clock() + SURVEY_MS
+
+    async def _skipping(self, work: Coroutine[None, None, None], engagement: str) -> None:
+        """Do ``work``; one engagement's failure must not stop the others."""
+        try:
+            await work
+        except ConclaveError:
+            raise
+        except Exception:  # logged, and tried again when it is looked at next
+            log.exception("engagement_skipped", engagement=engagement)
+
+    async def _settle_quiet(self, engagements: Sequence[str]) -> None:
+        """Where many are due, those with nothing to do are noted together."""
+        async with self._turn:
+            situation, now = await self.situation(engagements), self._clock()
+            due = [room for room in situation.rooms if room.due_at <= now]
+            quiet = [room for room in due if self.passes.is_quiet(room, situation)]
+            if quiet:
+                await self.passes.settle(quiet, situation)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -125,6 +144,11 @@ class Reconciler:
         """Up to ``limit`` engagements in the order of their ids, from behind ``after`` on."""
         async with self._db.read() as connection:
             return await DueStore(connection).patrol(after, limit)
+
+    async def _still_due(self, engagements: Sequence[str]) -> list[str]:
+        """Those of these engagements that have a room that is due."""
+        async with self._db.read() as connection:
+            return await DueStore(connection).due(self._clock(), len(engagements), among=engagements)
 
     async def _due(self) -> list[str]:
         async with self._db.read() as connection:

@@ -9,8 +9,8 @@ from typing import Any
 
 from spaces.drift import Drift
 from spaces.model import MEMBER, ManagedRoom, ObservedRoom
-from spaces.plan import Action, Desired, Element, links_of, plan_room
-from spaces.policy.records import Charter, CompanyRecord, Instant, PersonRecord, RoomKind
+from spaces.plan import Desired, Element, links_of
+from spaces.policy.records import Charter, CompanyRecord, PersonRecord, RoomKind
 
 Team = tuple[str, str | None]
 
@@ -106,12 +106,6 @@ def found_digest(observed: ObservedRoom | None, but: Iterable[Element]) -> str:
     state = sorted((*key, content) for key, content in observed.state.items() if key not in left)
     members = sorted((user, value) for user, value in observed.members.items() if (MEMBER, user) not in left)
     return _digest([state, members])
-
-
-def plan_of(situation: Situation, room: ManagedRoom, observed: ObservedRoom | None, now: Instant) -> list[Action]:
-    """What has to be done to a room that has a charter."""
-    desired = situation.desired(room)
-    return [] if desired is None else plan_room(desired, observed, now)
 
 
 def links_between(

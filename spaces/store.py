@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, case, func, insert, literal, select, tuple_, update
+from sqlalchemy import Row, and_, bindparam, case, func, insert, literal, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -172,6 +172,22 @@ class RoomStore:
             "settled": case((current, item.settled), else_=and_(room.c.settled, literal(item.settled))),
         }
         await self._tx.execute(update(room).where(room.c.key == item.key).values(**changes))
+
+    async def settle(self, items: Sequence[ManagedRoom]) -> None:
+        """Store that nothing is to do to these rooms; one to which more has happened since stays as it is, and due."""
+        if not items:
+            return
+        names = ("settled", "problem", "attempts", "retry_at", "due_at", "stuck_since", "waiting")
+        statement = (
+            update(room)
+            .where(room.c.key == bindparam("the_key"), room.c.changes == bindparam("seen"))
+            .values({name: bindparam(f"new_{name}") for name in names})
+        )
+        rows = [
+            {"the_key": item.key, "seen": item.changes, **{f"new_{name}": getattr(item, name) for name in names}}
+            for item in items
+        ]
+        await self._tx.execute(statement, rows)
 
     async def get(self, key: str) -> ManagedRoom | None:
         """One room by its key."""

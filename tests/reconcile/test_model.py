@@ -22,7 +22,7 @@ from tests.fakes.hub import FakeHub, ManualClock, start_fake_hub
 from tests.reconcile.machine import Company, Hubs, Person
 
 SEALED = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "c", "session_id": "s"}
-EXAMPLES = int(os.environ.get("CONCLAVE_MODEL_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("CONCLAVE_MODEL_EXAMPLES", "6"))
 BASE: dict[str, Path] = {}
 
 
