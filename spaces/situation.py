@@ -119,7 +119,9 @@ def links_between(
             children[room.engagement].append((room.position, room.room_id))
     return {
         room.key: dict(
-            links_of(charters[room.key], _room_id(spaces.get(room.engagement)), children[room.engagement], server).items()
+            links_of(
+                charters[room.key], _room_id(spaces.get(room.engagement)), children[room.engagement], server
+            ).items()
         )
         for room in rooms
         if room.key in charters

@@ -71,6 +71,12 @@ class DocumentStore:
         body = await self._body(DocumentKind.PERSON, user_id)
         return None if body is None else person_of(body)
 
+    async def charters(self, keys: Sequence[str]) -> dict[str, Charter]:
+        """The charters of the rooms ``keys``, by key."""
+        where = (document.c.kind == DocumentKind.CHARTER.value, document.c.key.in_(keys), ~document.c.gone)
+        rows = await self._tx.execute(select(document.c.key, document.c.body).where(*where))
+        return {row.key: charter_of(json.loads(row.body)) for row in rows}
+
     async def people(self, user_ids: Sequence[str]) -> dict[str, PersonRecord]:
         """The enrolled people among ``user_ids``, by Matrix user id."""
         where = (document.c.kind == DocumentKind.PERSON.value, document.c.key.in_(user_ids), ~document.c.gone)
