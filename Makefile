@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-b
 LOCK := uv pip compile pyproject.toml --extra homeserver --group build --universal --generate-hashes \
     --python-version 3.11 --no-header --no-build --quiet
 
-.PHONY: help demo test check up bench docs format lock test-compose test-workers clean
+.PHONY: help demo test test-model test-workers check up bench docs format lock test-compose clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -33,6 +33,9 @@ up: $(VENV)/.runtime ## a hub to play with, in .conclave
 
 test: $(VENV)/.dev ## every test, in parallel
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-model: $(VENV)/.dev ## random commands, clients, crashes: longer, and against a real Synapse
+	@CONCLAVE_MODEL_EXAMPLES=40 CONCLAVE_MODEL_LIVE=4 $(BIN)/python -m pytest -n 2 tests/reconcile/test_model.py tests/reconcile/test_model_live.py
 
 check: $(VENV)/.dev ## format, lint, types, layers, dead code, dependencies
 	@$(BIN)/ruff format --check .

@@ -67,6 +67,15 @@ _TABLE = (
     _kind("event.malformed", "the homeserver delivered something that is no event", "sha256", "event_id"),
     _kind("guard.refused", "the homeserver refused an act", "code", "act", "count", "minute", "subject"),
     _kind("guard.crashed", "a rule of the guard failed; the act was refused", "act", "count", "minute"),
+    _kind(
+        "drift.found", "a room differed from its charter and nobody had asked for it", "type", "event_id", "subject",
+        "state_key", "found", "caused_by", "waiting",
+    ),
+    _kind(
+        "drift.corrected", "drift was put right, or what is wanted came to agree with it", "type", "event_id",
+        "subject", "state_key", "outcome", "after_ms",
+    ),
+    _kind("plan.applied", "somebody had a plan carried out", "plan", "rooms", "done", "failed"),
     _kind("feed.recovered", "events that the homeserver had not delivered were fetched", "events", "unavailable"),
     _kind("device.found", "a device appeared on an account that must have none", "device"),
     _kind("audit.exported", "the trail was exported", "export", "scope"),

@@ -43,6 +43,8 @@ from partner_onboarding.limits import LimitService
 from partner_onboarding.model import Person
 from partner_onboarding.service import OnboardingService
 from partner_onboarding.web import EnrolmentPages
+from spaces.passes import RoomPass
+from spaces.planning import PlanService
 from spaces.publisher import Publisher
 from spaces.reconciler import Reconciler
 from spaces.service import PartnershipService
@@ -187,7 +189,8 @@ def _assemble(
 def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homeserver: Gateway) -> Services:
     bot, host, api = bot_user_id(settings), settings.host.id, Inbox("api", clock)
     publisher = Publisher(db, homeserver, keys.document)
-    reconciler = Reconciler(db, homeserver, publisher, bot, clock)
+    passes = RoomPass(db, homeserver, Inbox("hub", clock), clock, manual=settings.reconciler.mode == "manual")
+    reconciler = Reconciler(db, homeserver, publisher, passes, bot, clock)
     feed = Feed(db, clock, homeserver, bot=bot, changed=reconciler.wake)
     audit = _audit(clock, db, keys, api)
     return Services(
@@ -211,6 +214,7 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
             new_key=lambda: _new_id("rm"),
         ),
         walls=WallService(db, api, clock, host=host),
+        plans=PlanService(db, api, reconciler, publisher, clock),
         audit=audit,
         publisher=publisher,
         reconciler=reconciler,

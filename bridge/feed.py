@@ -30,8 +30,9 @@ from bridge.metrics import FEED_EVENTS, FEED_RECOVERED, GUARD_REFUSALS
 from config.clock import DAY, Clock
 from config.db import Database
 from config.errors import InvalidInputError
+from spaces.due_store import DueStore
 from spaces.gateway import HomeserverError
-from spaces.observed import ObservedStore, StateEvent
+from spaces.observed import MemberEvent, ObservedStore, StateEvent
 from spaces.policy.blueprint import ROOM_KEY
 from spaces.policy.records import PersonRecord
 from spaces.policy.refusal import Code
@@ -235,15 +236,11 @@ class Feed:
             if event.state_key is not None and room.engagement is not None:
                 touched.add(room.engagement)
         await store.take_events([(event.event_id, event.room_id) for event in fresh])
-        await store.set_members(
-            {
-                (event.room_id, event.state_key or ""): (str(event.content.get("membership")), event.event_id)
-                for event in members
-            }
-        )
+        await store.set_members([_member(event) for event in members])
         await store.set_state(
             [_state(event) for event in fresh if event.state_key is not None and event not in members]
         )
+        await DueStore(tx).seen({event.room_id for event in fresh if event.state_key is not None})
         await self._events.put(tx, *drafts)
         return touched
 
@@ -335,4 +332,17 @@ def _state(event: Event) -> StateEvent:
         state_key=event.state_key or "",
         event_id=event.event_id,
         content=event.content,
+        sender=event.sender,
+        at=event.ts,
+    )
+
+
+def _member(event: Event) -> MemberEvent:
+    return MemberEvent(
+        room_id=event.room_id,
+        user_id=event.state_key or "",
+        membership=str(event.content.get("membership")),
+        event_id=event.event_id,
+        sender=event.sender,
+        at=event.ts,
     )

@@ -14,6 +14,7 @@ from partner_onboarding.enrolment import EnrolmentService
 from partner_onboarding.holds import HoldService
 from partner_onboarding.limits import LimitService
 from partner_onboarding.service import OnboardingService
+from spaces.planning import PlanService
 from spaces.publisher import Publisher
 from spaces.reconciler import Reconciler
 from spaces.service import PartnershipService
@@ -34,6 +35,7 @@ class Services:
     access: AccessService
     partnerships: PartnershipService
     walls: WallService
+    plans: PlanService
     audit: AuditService
     publisher: Publisher
     reconciler: Reconciler

@@ -142,6 +142,12 @@ class TemplateSettings(_Section):
     file: Path | None = None
 
 
+class ReconcilerSettings(_Section):
+    """Whether rooms are brought in line at once, or when somebody says ``conclave apply``."""
+
+    mode: Literal["continuous", "manual"] = "continuous"
+
+
 class SupportSettings(_Section):
     """Whom ``/.well-known/matrix/support`` names."""
 
@@ -178,6 +184,7 @@ class Settings(BaseSettings):
     access: AccessSettings = AccessSettings()
     invitations: InvitationSettings = InvitationSettings()
     templates: TemplateSettings = TemplateSettings()
+    reconciler: ReconcilerSettings = ReconcilerSettings()
     support: SupportSettings = SupportSettings()
     logging: LoggingSettings = LoggingSettings()
     readiness: ReadinessSettings = ReadinessSettings()

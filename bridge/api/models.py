@@ -228,14 +228,27 @@ class RoomView(_Model):
     problem: str | None
 
 
+class DriftView(_Model):
+    """A piece of a room that differs from the charter, and that nobody asked for."""
+
+    type: str
+    state_key: str
+    event_id: str
+    found_at: str
+
+
 class RoomDetail(RoomView):
-    """A room with who is in it."""
+    """A room with who is in it, what is wrong with it since when, and how many changes wait to be applied."""
 
     topic: str
     room_version: str
     history_visibility: str
     open: bool
     people: list[str]
+    stuck_since: str | None
+    next_try: str | None
+    waiting: int
+    drift: list[DriftView]
 
 
 class PartnershipView(_Model):

@@ -10,9 +10,10 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from bridge.api import access, holds, ledger, partners, walls
+from bridge.api import access, holds, ledger, partners, plans, walls
 from bridge.api import models as m
 from bridge.api import models_holds as h
+from bridge.api import plan_models as pm
 from bridge.api import wall_models as wm
 from bridge.api.authorisation import Permission
 from bridge.api.call import Call
@@ -151,6 +152,17 @@ OPERATIONS: tuple[Operation, ...] = (
     _write("/v1/holds", P.CHANGE_HOLDS, holds.place_hold, h.HoldChanged, h.HoldPlace, status=201),
     _read("/v1/holds", P.READ_HOLDS, holds.list_holds, m.Page[h.HoldView], m.PageQuery),
     _write("/v1/holds/{hold}/lift", P.CHANGE_HOLDS, holds.lift_hold, h.HoldChanged, m.Reason),
+    # plans
+    Operation(
+        method="GET",
+        path="/v1/plan",
+        needs=P.READ_PARTNERS,
+        handler=plans.show_plan,
+        answer=pm.PlanView,
+        query=pm.PlanQuery,
+        problems=(404,),
+    ),
+    _write("/v1/plan/apply", P.CHANGE_PARTNERS, plans.apply_plan, pm.PlanApplied, pm.PlanApply),
     # roles and credentials
     _read("/v1/roles", P.READ_ACCESS, access.list_roles, m.Page[m.RoleView]),
     _write("/v1/roles/grant", P.CHANGE_ACCESS, access.grant_role, m.RoleView, m.RoleChange),

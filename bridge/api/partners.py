@@ -7,6 +7,7 @@ from bridge.api.models import (
     CompanyAdd,
     CompanyChanged,
     CompanyView,
+    DriftView,
     Enrolled,
     Enrolment,
     InvitationView,
@@ -37,6 +38,7 @@ from bridge.api.views import (
     person_view,
     room_fields,
     room_view,
+    time,
 )
 from config.clock import iso, parse_date
 from config.errors import InvalidInputError
@@ -242,7 +244,8 @@ def _place(view: model.RoomView) -> str:
 async def show_room(call: Call[NoQuery, NoBody]) -> RoomDetail:
     """One room, by its key or Matrix id, with its charter and who is in it."""
     view, people = await call.services.partnerships.room(call.path["room"])
-    charter = view.charter
+    charter, room = view.charter, view.room
+    drift = await call.services.plans.drift(room.key)
     return RoomDetail(
         **room_fields(view),
         topic=charter.topic,
@@ -250,4 +253,11 @@ async def show_room(call: Call[NoQuery, NoBody]) -> RoomDetail:
         history_visibility=charter.history_visibility,
         open=charter.open,
         people=people,
+        stuck_since=time(room.stuck_since),
+        next_try=None if room.problem is None else iso(room.retry_at),
+        waiting=room.waiting,
+        drift=[
+            DriftView(type=item.type, state_key=item.state_key, event_id=item.event_id, found_at=iso(item.found_at))
+            for item in drift
+        ],
     )

@@ -19,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "room": ("room", "Managed rooms."),
     "wall": ("wall", "Walls: companies that must never meet."),
     "hold": ("hold", "Legal holds: what they cover is neither taken back nor deleted."),
+    "plan": ("plan", "What would change in the rooms; exit status 3 when something would."),
+    "apply": ("plan", "Carry out a plan, exactly."),
     "audit": ("audit", "The ledger: follow, export, verify."),
     "role": ("role", "Who of the host company may do what."),
     "credential": ("credential", "Credentials of people's devices."),

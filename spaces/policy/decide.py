@@ -2,7 +2,7 @@
 
 from spaces.policy.acts import refuse_redaction, refuse_upgrade
 from spaces.policy.records import Charter, Instant, Roster
-from spaces.policy.refusal import Code, Refusal
+from spaces.policy.refusal import Refusal
 from spaces.policy.rules import (
     EventRequest,
     refuse_creation,
@@ -12,6 +12,7 @@ from spaces.policy.rules import (
     refuse_person,
     refuse_state,
     refuse_timeline,
+    refuse_uncharted,
 )
 
 
@@ -19,7 +20,7 @@ def decide(request: EventRequest, charter: Charter | None, roster: Roster, now: 
     """Say why ``request`` must be refused, or ``None`` to let it through.
 
     ``charter`` is that of the event's room, found by the key in its ``m.room.create``; ``bot`` is the hub's account.
-    A room without a charter admits nothing; there is no path that admits by default.
+    A room without a charter admits nothing, but that the hub takes people out; there is no path that admits by default.
     """
     return refuse_form(request) or _decide(request, charter, roster, now, bot)
 
@@ -28,7 +29,7 @@ def _decide(request: EventRequest, charter: Charter | None, roster: Roster, now:
     if request.type == "m.room.create":
         return refuse_upgrade(request.content) or refuse_creation(request, charter, bot)
     if charter is None:
-        return Refusal(Code.CHARTER_MISSING, "no charter allows anything in this room")
+        return refuse_uncharted(request, bot)
     if request.type == "m.room.member" and request.state_key is not None:
         return refuse_membership(request, charter, roster, now, bot)
     refusal = None if request.sender == bot else refuse_person(request.sender, charter, roster, now)

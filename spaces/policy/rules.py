@@ -135,6 +135,14 @@ def refuse_membership(
     return refusal or _refuse_note(request, members, bounded=request.sender != bot)
 
 
+def refuse_uncharted(request: EventRequest, bot: str) -> Refusal | None:
+    """In a room without a charter nothing happens but that the hub takes people out."""
+    removal = request.type == "m.room.member" and request.content.get("membership") == "leave"
+    if removal and request.sender == bot and request.state_key not in (None, bot):
+        return _refuse_note(request, MEMBERSHIP_MEMBERS, bounded=False)
+    return Refusal(Code.CHARTER_MISSING, "no charter allows anything in this room")
+
+
 def _protected(user_id: str) -> Refusal:
     return Refusal(Code.ACCOUNT_PROTECTED, f"{user_id} belongs to the hub and stays as it is")
 

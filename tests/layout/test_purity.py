@@ -15,7 +15,10 @@ LEDGER = [
     f"audit.{name}"
     for name in ("canonical", "entry", "kinds", "note", "printable", "sshsig", "tiles", "tree", "verify")
 ]
-MODELS = ["bridge.events", "partner_onboarding.model", "spaces.expected", "spaces.model", "spaces.plan"]
+MODELS = [
+    *("bridge.events", "partner_onboarding.model", "spaces.drift", "spaces.expected", "spaces.model", "spaces.plan"),
+    "spaces.situation",
+]
 PURE = [*POLICY, *LEDGER, *MODELS]
 
 COMPUTES = {
