@@ -25,6 +25,7 @@ from bridge.events import (
     malformed_event,
     parse_event,
 )
+from bridge.helper.mailbox import Extras, Mailbox
 from bridge.matrix import Timeline
 from bridge.metrics import FEED_EVENTS, FEED_RECOVERED, GUARD_REFUSALS
 from config.clock import DAY, Clock
@@ -45,6 +46,7 @@ REMEMBER_MS = 7 * DAY
 SETTLE_S = 2.0
 MAX_PAGES = 1_000
 _CREATE = ("m.room.create", "")
+NOTHING = Extras()
 
 
 class Timelines(Protocol):
@@ -66,12 +68,14 @@ class Feed:
         *,
         bot: str,
         changed: Callable[..., None],
+        mailbox: Mailbox,
     ) -> None:
         self._db = db
         self._clock = clock
         self._timelines = timelines
         self._bot = bot
         self._changed = changed
+        self._mailbox = mailbox
         self._events = Inbox("homeserver", clock)
         self._refusals = Inbox("guard", clock)
         self._hub = Inbox("hub", clock)
@@ -79,8 +83,8 @@ class Feed:
         self._turn = asyncio.Lock()
         self.lag_ms = 0
 
-    async def accept(self, transaction_id: str, items: Sequence[Any]) -> None:
-        """Take one transaction; a repeated one changes nothing.
+    async def accept(self, transaction_id: str, items: Sequence[Any], extras: Extras = NOTHING) -> None:
+        """Take one transaction; a repeated one changes nothing. ``extras`` are kept for the helper.
 
         Raises:
             InvalidInputError: It has more events than Synapse ever sends.
@@ -96,10 +100,12 @@ class Feed:
                 store = ObservedStore(tx)
                 if not await store.take_transaction("homeserver", transaction_id, self._clock()):
                     return
+                await self._mailbox.put_extras(tx, extras)
                 await self._put_malformed(tx, malformed)
                 await self._put_recovered(tx, recovered, unavailable)
                 touched = await self._put(tx, [*recovered, *events])
                 await store.forget_transactions(self._clock() - REMEMBER_MS)
+        self._mailbox.delivered(extras)
         if events:
             self.lag_ms = max(0, self._clock() - max(event.ts for event in events))
         FEED_EVENTS.inc(len(events))
@@ -123,6 +129,8 @@ class Feed:
             )
             drafts = [await self._refusal(tx, item, people) for item in items]
             await self._refusals.put(tx, *drafts)
+            await self._mailbox.put_refusals(tx, items, people)
+        self._mailbox.arrived.set()
         GUARD_REFUSALS.inc(len(items))
 
     async def sweep(self) -> int:
@@ -224,13 +232,14 @@ class Feed:
         before = dict(await store.memberships([(event.room_id, event.state_key or "") for event in members]))
         users = {event.sender for event in fresh} | {event.state_key or "" for event in members}
         people = await self._people(tx, users)
-        drafts, touched = [], set()
+        drafts, touched, for_helper = [], set(), []
         for event in fresh:
             create = event.content if (event.type, event.state_key) == _CREATE else None
             room = await self._room(tx, event.room_id, create)
             at = (event.room_id, event.state_key or "")
             context = Context(bot=self._bot, people=people, room=room, before=before.get(at))
             drafts.append(draft_of(event, context))
+            for_helper.append((event, room.engagement))
             if event in members:
                 before[at] = str(event.content.get("membership"))
             if event.state_key is not None and room.engagement is not None:
@@ -246,6 +255,7 @@ class Feed:
             [_state(event) for event in fresh if event.state_key is not None and event not in members]
         )
         await self._events.put(tx, *drafts)
+        await self._mailbox.put_events(tx, for_helper)
         return touched
 
     async def _people(self, tx: AsyncConnection, user_ids: set[str]) -> dict[str, str]:

@@ -155,6 +155,12 @@ class LoggingSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class HelperSettings(_Section):
+    """The encrypted chat of each person with ``@conclave-helper``."""
+
+    enabled: bool = True
+
+
 class ReadinessSettings(_Section):
     """From which delay on ``/readyz`` says no."""
 
@@ -180,6 +186,7 @@ class Settings(BaseSettings):
     templates: TemplateSettings = TemplateSettings()
     support: SupportSettings = SupportSettings()
     logging: LoggingSettings = LoggingSettings()
+    helper: HelperSettings = HelperSettings()
     readiness: ReadinessSettings = ReadinessSettings()
 
     @classmethod

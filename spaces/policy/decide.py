@@ -4,6 +4,7 @@ from spaces.policy.records import Charter, Instant, Roster
 from spaces.policy.refusal import Code, Refusal
 from spaces.policy.rules import (
     EventRequest,
+    refuse_account_event,
     refuse_creation,
     refuse_hub_event,
     refuse_membership,
@@ -27,7 +28,8 @@ def decide(request: EventRequest, charter: Charter | None, roster: Roster, now: 
         return refuse_membership(request, charter, roster, now, bot)
     if request.sender == bot:
         return refuse_hub_event(request, charter, bot)
-    refusal = refuse_person(request.sender, charter, roster, now)
-    if refusal is not None:
-        return refusal
-    return refuse_timeline(request, charter) if request.state_key is None else refuse_state(request, charter)
+    if request.sender in charter.accounts:
+        return refuse_account_event(request, charter, now)
+    return refuse_person(request.sender, charter, roster, now) or (
+        refuse_timeline(request, charter) if request.state_key is None else refuse_state(request, charter)
+    )
