@@ -81,7 +81,7 @@ class Helper:
         self._db = db
         self._clock = clock
         self._mailbox = mailbox
-        self._rooms = rooms
+        self.rooms = rooms
         self._connect = connect
         self._opened = opened
         self._watch = watch
@@ -132,7 +132,7 @@ class Helper:
         if not self._mailbox.someone_enrolled and self._clock() - self._opened_at < OPEN_EVERY:
             return
         self._mailbox.someone_enrolled, self._opened_at = False, self._clock()
-        while opened := await self._rooms.open_missing():
+        while opened := await self.rooms.open_missing():
             self._opened(*opened)
 
     async def _wait(self) -> None:
@@ -229,14 +229,14 @@ class Helper:
 
     async def _explain(self, account: HelperAccount, mail: Mail) -> str:
         chat = await self._chat(mail.user_id)
-        rooms = await self._rooms.seen_by(mail.user_id)
+        rooms = await self.rooms.seen_by(mail.user_id)
         room = next((item for item in rooms if item.room_id == mail.body["room"]), None)
         text = answers.explain(str(mail.body["code"]), str(mail.body["act"]), room)
         await self._say(account, mail, text, room_id=chat)
         return "said"
 
     async def _chat(self, user_id: str) -> str:
-        chat = await self._rooms.chat_of(user_id)
+        chat = await self.rooms.chat_of(user_id)
         if chat is None:
             raise LaterError("the person is not in their chat")
         return chat
@@ -260,13 +260,13 @@ class Helper:
     async def _text(self, command: answers.Command, user_id: str) -> str:
         if command.ask is Ask.HELP:
             return answers.HELP
-        rooms = await self._rooms.seen_by(user_id)
+        rooms = await self.rooms.seen_by(user_id)
         if command.ask is Ask.RULES:
             return answers.rules(rooms)
         if not command.argument:
             return answers.who_usage(rooms)
         meant = answers.named(command.argument, rooms)[: answers.MAX_SHOWN]
-        parts = [answers.who(room, await self._rooms.people_in(room.room_id)) for room in meant]
+        parts = [answers.who(room, await self.rooms.people_in(room.room_id)) for room in meant]
         return "\n\n".join(parts) or answers.no_such_room(command.argument)
 
     async def _opened_text(self, account: HelperAccount, mail: Mail) -> str | None:
