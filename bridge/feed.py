@@ -86,6 +86,9 @@ class Feed:
     async def accept(self, transaction_id: str, items: Sequence[Any], extras: Extras = NOTHING) -> None:
         """Take one transaction; a repeated one changes nothing. ``extras`` are kept for the helper.
 
+        A transaction is known by its id and what is in it: Synapse on SQLite begins to count anew when it was
+        restarted, and an id that was here before may be another transaction.
+
         Raises:
             InvalidInputError: It has more events than Synapse ever sends.
             DatabaseUnavailableError, HomeserverError: Nothing was taken; it has to be sent again.
@@ -97,11 +100,11 @@ class Feed:
             missing = await self._missing(events, {item.event_id for item in malformed})
             recovered, unavailable = await self._fetch_missing(missing)
             async with self._db.begin() as tx:
-                store = ObservedStore(tx)
-                if not await store.take_transaction("homeserver", transaction_id, self._clock()):
-                    return
-                await self._mailbox.put_extras(tx, extras)
-                await self._put_malformed(tx, malformed)
+                store, now = ObservedStore(tx), self._clock()
+                if await store.take_transaction("to-device", f"{transaction_id} {extras.digest()}", now):
+                    await self._mailbox.put_extras(tx, extras)
+                if await store.take_transaction("homeserver", f"{transaction_id} {_digest(items)}", now):
+                    await self._put_malformed(tx, malformed)
                 await self._put_recovered(tx, recovered, unavailable)
                 touched = await self._put(tx, [*recovered, *events])
                 await store.forget_transactions(self._clock() - REMEMBER_MS)
@@ -334,6 +337,12 @@ def _parse(items: Sequence[Any]) -> tuple[list[Event], list[Malformed]]:
         except MalformedEventError:
             malformed.append(malformed_event(item))
     return events, malformed
+
+
+def _digest(items: Sequence[Any]) -> str:
+    """What a transaction's events are, whenever it is sent: their ids; their ages differ each time."""
+    ids = [item.get("event_id", item) if isinstance(item, dict) else item for item in items]
+    return sha256(json.dumps(ids, sort_keys=True).encode()).hexdigest()
 
 
 def _state(event: Event) -> StateEvent:

@@ -21,6 +21,7 @@ from config.state import kept_secret
 
 STORE = "olm.sqlite3"
 DEVICE = "device_id"
+BUSY_TIMEOUT_MS = 200
 
 
 class MachineError(ConclaveError):
@@ -56,6 +57,7 @@ class Machine:
         try:
             store = SqliteStore(user_id, device_id, str(place), pickle_key=key, database_name=STORE)
             (place / STORE).chmod(0o600)
+            store.database.execute_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
             return cls(Olm(user_id, device_id, store), store, device_id)
         except Exception as error:  # noqa: BLE001  # the edge: the library raises what its parts raise
             hint = "put state/helper and keys/helper.key back from a backup; docs/helper.md says how to begin anew"
@@ -141,11 +143,20 @@ class Machine:
 
         A message that was taken before a crash is refused by the ratchet the second time: what it carried is here
         already. Account, session and room key are stored together or not at all.
+
+        Raises:
+            MachineError: The store could not be written to: open it again, and have it take the message again.
         """
         try:
-            with self._store.database.atomic():
-                return self._olm.handle_to_device_event(ToDeviceEvent.parse_event(dict(event))) is not None
-        except Exception:  # noqa: BLE001  # the edge: it is text by strangers, and the library raises what its parts raise
+            with self._store.database.atomic("IMMEDIATE"):
+                return self._try_to_take(event)
+        except Exception as error:  # noqa: BLE001  # the edge: whatever it is, it is the store's
+            raise MachineError(f"the helper's keys cannot be written: {error!r}", hint="conclave doctor") from None
+
+    def _try_to_take(self, event: Mapping[str, Any]) -> bool:
+        try:
+            return self._olm.handle_to_device_event(ToDeviceEvent.parse_event(dict(event))) is not None
+        except Exception:  # noqa: BLE001  # the edge: text by strangers, and the library raises what its parts raise
             return False
 
     def open(self, source: Mapping[str, Any]) -> dict[str, Any]:

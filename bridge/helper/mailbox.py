@@ -9,6 +9,7 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import structlog
@@ -36,6 +37,10 @@ class Extras:
     to_device: Sequence[Any] = ()
     changed: Sequence[Any] = ()
     key_counts: Mapping[str, Any] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """What is kept of them, as SHA-256."""
+        return sha256(json.dumps([self.to_device, self.changed], sort_keys=True).encode()).hexdigest()
 
 
 def extras_of(body: Mapping[str, Any]) -> Extras:

@@ -275,9 +275,8 @@ class Helper:
         Raises:
             LaterError: Its key may still come.
         """
-        await account.learn_devices(mail.user_id)
         try:
-            content: Any = account.machine.open(mail.body).get("content", {})
+            content: Any = (await self._opened_event(account, mail)).get("content", {})
         except NoKeyError as error:
             if self._clock() - mail.at < KEY_PATIENCE:
                 raise LaterError(str(error)) from None
@@ -285,6 +284,16 @@ class Helper:
             return None
         body = content.get("body") if content.get("msgtype") == "m.text" else ""
         return body if isinstance(body, str) else ""
+
+    async def _opened_event(self, account: HelperAccount, mail: Mail) -> dict[str, Any]:
+        """The event in ``mail``, with a look for its key where no transaction brought it."""
+        await account.learn_devices(mail.user_id)
+        try:
+            return account.machine.open(mail.body)
+        except NoKeyError:
+            log.info("helper_catches_up", keys=await account.catch_up())
+            await account.learn_devices(mail.user_id)
+            return account.machine.open(mail.body)
 
     async def _once(self, account: HelperAccount, mail: Mail, code: str, text: str, every: Millis) -> str:
         """Say ``text`` unless it was said a short while ago.

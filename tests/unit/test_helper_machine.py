@@ -1,5 +1,7 @@
 """The helper's Olm machine: two devices that talk without any server between them."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +243,17 @@ def test_one_time_keys_are_replenished_below_half(helper: Machine) -> None:
     assert again is not None
     assert len(again["one_time_keys"]) == most - most // 2
     assert not again["one_time_keys"].keys() & first["one_time_keys"].keys()
+
+
+def test_a_store_that_cannot_be_written_to_loses_no_message(helper: Machine, bob: Bob, tmp_path: Path) -> None:
+    meet(helper, bob)
+    (content,) = helper.share(ROOM, BOB)
+    sent = {"type": "m.room.encrypted", "sender": HELPER, "content": content["messages"][BOB][bob.machine.device_id]}
+    with closing(sqlite3.connect(tmp_path / "bob" / "olm.sqlite3", isolation_level=None)) as lock:
+        lock.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(MachineError, match="the helper's keys cannot be written"):
+            bob.machine.take(sent)
+    bob.machine.close()
+    bob.machine = Machine.opened(tmp_path / "bob", BOB, "bob's key")
+    assert bob.machine.take(sent)
+    assert bob.machine.open(say(helper, "not lost"))["content"]["body"] == "not lost"
