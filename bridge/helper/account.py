@@ -14,7 +14,6 @@ from spaces.gateway import HomeserverRefusedError
 
 DISPLAY_NAME = "Conclave helper"
 CLAIM_TIMEOUT_MS = 10_000
-NO_ROOMS = json.dumps({"room": {"rooms": []}, "presence": {"not_types": ["*"]}, "account_data": {"not_types": ["*"]}})
 
 
 class HelperAccount:
@@ -66,7 +65,7 @@ class HelperAccount:
         """
         taken, since = 0, ""
         while True:
-            answer = await self._call("GET", f"/sync?timeout=0&filter={quote(NO_ROOMS)}{since}")
+            answer = await self._call("GET", f"/sync?timeout=0&filter={quote(_no_rooms())}{since}")
             events = answer.get("to_device", {}).get("events", [])
             taken += sum(self.machine.take(event) for event in events if isinstance(event, dict))
             if not events:
@@ -125,3 +124,13 @@ class HelperAccount:
     ) -> dict[str, Any]:
         device = self.machine.device_id if on_device else ""
         return await self._homeserver.call_as(self.user_id, method, path, body, device=device)
+
+
+def _no_rooms() -> str:
+    """A filter for a sync that brings nothing but to-device messages.
+
+    It differs each time: Synapse answers the same first sync from its memory for two minutes.
+    """
+    nothing = {"not_types": ["*"]}
+    room = {"rooms": [], "timeline": {"limit": 1 + secrets.randbelow(1 << 30)}}
+    return json.dumps({"room": room, "presence": nothing, "account_data": nothing})
