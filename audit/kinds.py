@@ -77,7 +77,8 @@ _TABLE = (
     ),
     _kind("plan.applied", "somebody had a plan carried out", "plan", "rooms", "done", "failed"),
     _kind("feed.recovered", "events that the homeserver had not delivered were fetched", "events", "unavailable"),
-    _kind("device.found", "a device appeared on an account that must have none", "device"),
+    _kind("device.found", "a device appeared on an account of the hub that must not have it", "device", "account"),
+    _kind("helper.opened", "a person's chat with the helper was set up", "person"),
     _kind("audit.exported", "the trail was exported", "export", "scope"),
 )  # fmt: skip
 

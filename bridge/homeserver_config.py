@@ -16,6 +16,7 @@ from config.settings import Settings
 from config.state import StateDirectory
 
 BOT_LOCALPART = "conclave"
+HELPER_LOCALPART = "conclave-helper"
 SERVICE_ID = "conclave"
 MIN_PASSWORD = 12
 BCRYPT_ROUNDS = 12
@@ -53,6 +54,9 @@ HARDENING: dict[str, Any] = {
     "experimental_features": {
         "msc4263_limit_key_queries_to_users_who_share_rooms": True,
         "msc4277_enabled": True,  # a report is answered alike whether what it is about exists or not
+        # The helper's device lives on what transactions bring (docs/adr/0013): these open nothing to anybody else.
+        "msc2409_to_device_messages_enabled": True,
+        "msc3202_transaction_extensions": True,
     },
 }
 
@@ -111,6 +115,11 @@ def bot_user_id(settings: Settings) -> str:
     return f"@{BOT_LOCALPART}:{settings.homeserver.name}"
 
 
+def helper_user_id(settings: Settings) -> str:
+    """The account that talks with people, each in a chat of their own; it has one device."""
+    return f"@{HELPER_LOCALPART}:{settings.homeserver.name}"
+
+
 def homeserver_config(
     settings: Settings, state: StateDirectory, files: HomeserverFiles, document_key: bytes
 ) -> dict[str, Any]:
@@ -148,7 +157,11 @@ def homeserver_config(
 
 
 def _registration(settings: Settings, state: StateDirectory) -> dict[str, Any]:
-    """The application service: the hub's accounts, and every event of every room in its feed."""
+    """The application service: the hub's accounts, and every event of every room in its feed.
+
+    ``receive_ephemeral`` brings to-device messages (MSC4203), ``msc3202`` device lists and key counts; with
+    ``msc4190`` the service makes and removes devices of its accounts, and none of them can sign in.
+    """
     server = settings.homeserver.name.replace(".", r"\.")
     return {
         "id": SERVICE_ID,
@@ -157,6 +170,9 @@ def _registration(settings: Settings, state: StateDirectory) -> dict[str, Any]:
         "hs_token": state.token("hs_token"),
         "sender_localpart": BOT_LOCALPART,
         "rate_limited": False,
+        "receive_ephemeral": True,
+        "org.matrix.msc3202": True,
+        "io.element.msc4190": True,
         "namespaces": {
             "users": [{"exclusive": True, "regex": f"@{BOT_LOCALPART}(-.*)?:{server}"}],
             "rooms": [{"exclusive": False, "regex": "!.*"}],

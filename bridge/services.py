@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from audit.service import AuditService
 from bridge.feed import Feed
 from bridge.gateway import Gateway
+from bridge.helper.mailbox import Mailbox
 from bridge.readiness import Readiness
 from config.clock import Clock
 from config.db import Database
@@ -43,6 +44,7 @@ class Services:
     holds: HoldService
     limits: LimitService
     feed: Feed
+    mailbox: Mailbox
     readiness: Readiness
     host: str
     bot: str

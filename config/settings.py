@@ -161,6 +161,12 @@ class LoggingSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class HelperSettings(_Section):
+    """The encrypted chat of each person with ``@conclave-helper``."""
+
+    enabled: bool = True
+
+
 class ReadinessSettings(_Section):
     """From which delay on ``/readyz`` says no."""
 
@@ -187,6 +193,7 @@ class Settings(BaseSettings):
     reconciler: ReconcilerSettings = ReconcilerSettings()
     support: SupportSettings = SupportSettings()
     logging: LoggingSettings = LoggingSettings()
+    helper: HelperSettings = HelperSettings()
     readiness: ReadinessSettings = ReadinessSettings()
 
     @classmethod

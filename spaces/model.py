@@ -16,6 +16,7 @@ class EngagementKind(StrEnum):
     """Why companies may see each other."""
 
     PARTNERSHIP = "partnership"
+    HELPER = "helper"
 
 
 class EngagementStatus(StrEnum):
@@ -27,7 +28,10 @@ class EngagementStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engagement:
-    """One partnership of the host company with ``partner``; ``team`` is the host's team that takes part."""
+    """One partnership of the host company with ``partner``; ``team`` is the host's team that takes part.
+
+    Or the chat of one person of the company ``partner`` with the hub's helper, which has neither team nor template.
+    """
 
     id: str
     kind: EngagementKind

@@ -83,6 +83,7 @@ def plan_room(desired: Desired, observed: ObservedRoom | None, now: Instant) -> 
     for (event_type, state_key), content in sorted(observed.state.items()):
         if event_type in SPACE_LINKS and (event_type, state_key) not in wanted and content:
             actions.append(SetState(type=event_type, state_key=state_key, content={}))
+    actions += [AddMember(user_id=user) for user in desired.charter.accounts if observed.members.get(user) != "join"]
     for person in desired.people:
         absent = observed.members.get(person.user_id) != "join"
         if absent and refuse_person(person.user_id, desired.charter, desired.roster, now) is None:
@@ -131,7 +132,7 @@ def _wanted(desired: Desired) -> dict[Element, Mapping[str, Any]]:
 def _removals(desired: Desired, observed: ObservedRoom, now: Instant) -> Iterable[RemoveMember]:
     """Whoever is in the room and may not be: removed first, before anything else."""
     for user_id, membership in sorted(observed.members.items()):
-        if membership not in _PRESENT or user_id == desired.bot or user_id in desired.charter.accounts:
+        if membership not in _PRESENT or user_id in (desired.bot, *desired.charter.accounts):
             continue
         refusal = refuse_person(user_id, desired.charter, desired.roster, now)
         if refusal is not None:

@@ -121,6 +121,11 @@ class PartnershipService:
         async with self._db.read() as connection:
             return await EngagementStore(connection).concerning(company, sorted(teams), self._host)
 
+    async def chats(self, company: str, person: str | None = None) -> list[str]:
+        """The engagements of the company's people, or of one person, with the hub's helper."""
+        async with self._db.read() as connection:
+            return await EngagementStore(connection).chats(company, person)
+
     async def page(self, *, after: str, limit: int) -> list[Engagement]:
         """Up to ``limit`` partnerships in the order of their ids, from behind ``after`` on."""
         async with self._db.read() as connection:
@@ -147,7 +152,7 @@ class PartnershipService:
 
     async def _get(self, connection: AsyncConnection, engagement_id: str) -> Engagement:
         found = await EngagementStore(connection).get(engagement_id)
-        if found is None:
+        if found is None or found.kind is not EngagementKind.PARTNERSHIP:
             raise NotFoundError(f"no partnership {engagement_id!r}", hint="conclave partnership list")
         return found
 

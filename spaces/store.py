@@ -123,6 +123,9 @@ class DocumentStore:
         return None if body is None else dict(json.loads(body))
 
 
+_IS_PARTNERSHIP = engagement.c.kind == EngagementKind.PARTNERSHIP.value
+
+
 class EngagementStore:
     """Engagements."""
 
@@ -143,8 +146,9 @@ class EngagementStore:
         return None if row is None else _engagement(row)
 
     async def of_partner(self, partner: str) -> list[Engagement]:
-        """The engagements of one company, the oldest first."""
-        statement = select(engagement).where(engagement.c.partner == partner).order_by(engagement.c.opened_at)
+        """The partnerships of one company, the oldest first."""
+        where = (engagement.c.partner == partner, _IS_PARTNERSHIP)
+        statement = select(engagement).where(*where).order_by(engagement.c.opened_at)
         return [_engagement(row) for row in await self._tx.execute(statement)]
 
     async def open_with(self, partners: Collection[str]) -> list[Engagement]:
@@ -153,13 +157,22 @@ class EngagementStore:
         return [_engagement(row) for row in await self._tx.execute(select(engagement).where(*where).order_by("id"))]
 
     async def concerning(self, company: str, teams: Sequence[str], host: str) -> list[str]:
-        """The ids of the engagements whose rooms people of ``company`` (for the host: of these teams) are in."""
+        """The ids of the partnerships whose rooms people of ``company`` (for the host: of these teams) are in."""
         where = engagement.c.team.in_(teams) if company == host else engagement.c.partner == company
-        return list(await self._tx.scalars(select(engagement.c.id).where(where).order_by(engagement.c.id)))
+        statement = select(engagement.c.id).where(where, _IS_PARTNERSHIP).order_by(engagement.c.id)
+        return list(await self._tx.scalars(statement))
+
+    async def chats(self, company: str, person: str | None) -> list[str]:
+        """The ids of the engagements of a company's people, or of one person, with the helper."""
+        where = [engagement.c.kind == EngagementKind.HELPER.value, engagement.c.partner == company]
+        if person is not None:
+            where.append(engagement.c.opened_by == person)
+        return list(await self._tx.scalars(select(engagement.c.id).where(*where).order_by(engagement.c.id)))
 
     async def page(self, *, after: str, limit: int) -> list[Engagement]:
-        """Up to ``limit`` engagements in the order of their ids, from behind ``after`` on."""
-        statement = select(engagement).where(engagement.c.id > after).order_by(engagement.c.id).limit(limit)
+        """Up to ``limit`` partnerships in the order of their ids, from behind ``after`` on."""
+        where = (engagement.c.id > after, _IS_PARTNERSHIP)
+        statement = select(engagement).where(*where).order_by(engagement.c.id).limit(limit)
         return [_engagement(row) for row in await self._tx.execute(statement)]
 
 

@@ -185,6 +185,14 @@ class LiveHub:
         found: dict[str, Any] = await until(look)
         return found
 
+    async def chat_of(self, user: User) -> str:
+        """The room of a person's chat with the helper, once both are in it."""
+
+        async def look() -> str | None:
+            return await self.hub.helper.rooms.chat_of(user.user_id)
+
+        return str(await until(look))
+
     async def stage(self) -> "Scene":
         """A fresh partnership: one person of the host, two of the partner."""
         team, company = self.fresh("team"), await self.add_company()

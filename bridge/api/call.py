@@ -54,7 +54,9 @@ class Call(Generic[Q, B]):
         teams = set() if team is None else {team}
         if person is not None:
             teams |= (await self.services.onboarding.person(person))[1]
-        return await self.enforce(*await self.services.partnerships.concerning(company, teams))
+        partnerships = await self.services.partnerships.concerning(company, teams)
+        chats = [] if team is not None else await self.services.partnerships.chats(company, person)
+        return await self.enforce(*partnerships, *chats)
 
 
 def after(query: PageQuery) -> str:

@@ -115,6 +115,7 @@ async def enrol(call: Call[NoQuery, Enrolment]) -> Enrolled:
     body = call.body
     person = await call.services.enrolment.enrol(body.secret, username=body.username, password=body.password)
     await call.enforce_for(person.company, person=person.id)
+    call.services.mailbox.enrolled()
     homeserver = call.services.settings.homeserver.client_url
     return Enrolled(person=person.id, user_id=str(person.user_id), homeserver=homeserver)
 

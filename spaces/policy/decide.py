@@ -5,6 +5,7 @@ from spaces.policy.records import Charter, Instant, Roster
 from spaces.policy.refusal import Refusal
 from spaces.policy.rules import (
     EventRequest,
+    refuse_account_event,
     refuse_creation,
     refuse_form,
     refuse_hub_event,
@@ -32,11 +33,14 @@ def _decide(request: EventRequest, charter: Charter | None, roster: Roster, now:
         return refuse_uncharted(request, bot)
     if request.type == "m.room.member" and request.state_key is not None:
         return refuse_membership(request, charter, roster, now, bot)
-    refusal = None if request.sender == bot else refuse_person(request.sender, charter, roster, now)
+    known = request.sender == bot or request.sender in charter.accounts
+    refusal = None if known else refuse_person(request.sender, charter, roster, now)
     if refusal is None and request.type == "m.room.redaction":
         refusal = refuse_redaction(request, charter, roster, bot)
     if refusal is not None:
         return refusal
     if request.sender == bot:
         return refuse_hub_event(request, charter, bot)
+    if request.sender in charter.accounts:
+        return refuse_account_event(request, charter, now)
     return refuse_timeline(request, charter) if request.state_key is None else refuse_state(request, charter)

@@ -122,6 +122,8 @@ def refuse_membership(
     target, membership = request.state_key or "", request.content.get("membership")
     if target == bot:
         refusal = None if request.sender == bot and membership == "join" else _protected(target)
+    elif target in charter.accounts:
+        refusal = _refuse_account_membership(request, target, membership, bot)
     elif request.sender == bot:
         refusal = _refuse_hub_membership(target, membership, charter, roster, now)
     elif request.sender == target:
@@ -141,6 +143,13 @@ def refuse_uncharted(request: EventRequest, bot: str) -> Refusal | None:
     if removal and request.sender == bot and request.state_key not in (None, bot):
         return _refuse_note(request, MEMBERSHIP_MEMBERS, bounded=False)
     return Refusal(Code.CHARTER_MISSING, "no charter allows anything in this room")
+
+
+def _refuse_account_membership(request: EventRequest, user_id: str, membership: object, bot: str) -> Refusal | None:
+    """An account of the hub that the charter names is put in by the hub, enters by itself, and stays."""
+    if (request.sender, membership) in ((bot, "invite"), (user_id, "join")):
+        return None
+    return _protected(user_id)
 
 
 def _protected(user_id: str) -> Refusal:
@@ -178,6 +187,13 @@ def _refuse_own_membership(
     if membership == "join":
         return refuse_person(user_id, charter, roster, now)
     return Refusal(Code.KNOCK_CLOSED, "rooms cannot be knocked at; the hub adds the people of an engagement")
+
+
+def refuse_account_event(request: EventRequest, charter: Charter, now: Instant) -> Refusal | None:
+    """An account of the hub that the charter names may say something, encrypted, while the engagement lasts."""
+    if request.state_key is not None:
+        return _state_refusal(request.type)
+    return refuse_engagement(charter, now) or refuse_timeline(request, charter)
 
 
 def refuse_hub_event(request: EventRequest, charter: Charter, bot: str) -> Refusal | None:

@@ -44,6 +44,7 @@ class FakeHomeserver:
         self.documents: dict[tuple[str, str], tuple[int, Mapping[str, Any]]] = {}
         self.claims: dict[str, str] = {}
         self.instance = "fake-1"
+        self.devices: dict[str, list[str]] = {}
         self.down = False
         self.crash_after: int | None = None
         self.calls: list[str] = []
@@ -123,6 +124,20 @@ class FakeHomeserver:
 
     async def close(self) -> None:
         return None
+
+    async def register_account(self, localpart: str) -> None:
+        self._look("register_account")
+
+    async def call_as(
+        self, user_id: str, method: str, path: str, body: Mapping[str, Any] | None = None, *, device: str = ""
+    ) -> dict[str, Any]:
+        self._look("call_as")
+        if (method, path) == ("GET", "/devices"):
+            return {"devices": [{"device_id": name} for name in self.devices.get(user_id, [])]}
+        if method == "DELETE":
+            self.devices[user_id].remove(path.rpartition("/")[2])
+            return {}
+        raise HomeserverRefusedError("there is no encryption here", errcode="M_UNRECOGNIZED")
 
     async def put_documents(self, documents: Sequence[SignedDocument]) -> None:
         self._change("put_documents")
