@@ -37,8 +37,11 @@ def _decide(request: EventRequest, charter: Charter | None, roster: Roster, now:
     refusal = None if known else refuse_person(request.sender, charter, roster, now)
     if refusal is None and request.type == "m.room.redaction":
         refusal = refuse_redaction(request, charter, roster, bot)
-    if refusal is not None:
-        return refusal
+    return refusal or _refuse_content(request, charter, now, bot)
+
+
+def _refuse_content(request: EventRequest, charter: Charter, now: Instant, bot: str) -> Refusal | None:
+    """What is in the event of somebody who may act in the room."""
     if request.sender == bot:
         return refuse_hub_event(request, charter, bot)
     if request.sender in charter.accounts:
