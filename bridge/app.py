@@ -224,16 +224,7 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
             db, api, clock, homeserver, server=settings.homeserver.name, new_claim=lambda: _new_id("clm")
         ),
         access=_access(settings, clock, db, api),
-        partnerships=PartnershipService(
-            db,
-            api,
-            clock,
-            templates=load_templates(settings.templates.file),
-            host=host,
-            room_version=settings.homeserver.room_version,
-            bot=bot,
-            new_key=lambda: _new_id("rm"),
-        ),
+        partnerships=_partnerships(settings, clock, db, api),
         walls=WallService(db, api, clock, host=host),
         plans=PlanService(db, api, reconciler, publisher, clock),
         audit=audit,
@@ -247,6 +238,19 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
         readiness=Readiness(db, homeserver, audit, feed, clock, settings.readiness),
         host=host,
         bot=bot,
+    )
+
+
+def _partnerships(settings: Settings, clock: Clock, db: Database, api: Inbox) -> PartnershipService:
+    return PartnershipService(
+        db,
+        api,
+        clock,
+        templates=load_templates(settings.templates.file),
+        host=settings.host.id,
+        room_version=settings.homeserver.room_version,
+        bot=bot_user_id(settings),
+        new_key=lambda: _new_id("rm"),
     )
 
 
