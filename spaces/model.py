@@ -44,8 +44,8 @@ class Engagement:
     closed_at: Millis | None = None
 
     def companies(self, host: str) -> frozenset[str]:
-        """Every company that takes part."""
-        return frozenset({host, self.partner})
+        """Every company that takes part; in a person's chat with the helper nobody meets but they and the hub."""
+        return frozenset({self.partner} if self.kind is EngagementKind.HELPER else {host, self.partner})
 
     def close(self, at: Millis) -> "Engagement":
         """The engagement after it was closed.

@@ -98,6 +98,7 @@ class Reconciler:
         await self._publisher.publish()
         done: set[str] = set()
         while engagements := [item for item in await self._due() if item not in done]:
+            await self._publisher.publish()  # what came meanwhile has its charter at the guard before its rooms
             for at in range(0, len(engagements), SETTLED_TOGETHER):
                 part = engagements[at : at + SETTLED_TOGETHER]
                 if len(part) > ROOMS_AT_ONCE:

@@ -76,6 +76,7 @@ async def test_a_wall_refuses_the_engagement_and_says_so(fake_hub: FakeHub, offi
 
 
 async def test_a_wall_across_an_open_engagement_is_refused_naming_it(fake_hub: FakeHub, officer: str) -> None:
+    await fake_hub.add_person("acme")  # whose chat with the helper is no meeting of companies
     await fake_hub.api("POST", "/v1/partnerships", {"partner": "acme", "team": "north"})
     across = {"first": "acme", "second": "contoso"}
     answer = await fake_hub.request("POST", "/v1/walls", {**WALL, **across}, token=officer)
