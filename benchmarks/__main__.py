@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import append_rate, cold_start, feed_lag, help_time, partnership_time, send_rate
+from benchmarks import append_rate, cold_start, decide, feed_lag, help_time, partnership_time, send_rate
 from benchmarks.plan import Measurement, Plan
 from benchmarks.report import Report, table, write
 from config.logging import configure_logging
@@ -19,6 +19,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "help": help_time.run,
     "up": cold_start.run,
     "append": append_rate.run,
+    "decide": decide.run,
     "lag": feed_lag.run,
     "partnership": partnership_time.run,
     "send": send_rate.run,

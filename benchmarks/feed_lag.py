@@ -26,7 +26,8 @@ from benchmarks.stage import MeasurementError, until
 from bridge.app import Hub, listening
 from bridge.appservice import add_appservice
 from bridge.demo.temporary import free_ports
-from bridge.feed import Feed
+from bridge.feed import NOTHING, Feed
+from bridge.helper.mailbox import Extras
 from config.clock import system_clock
 from tests.fakes.hub import FakeHub, ManualClock, start_fake_hub
 
@@ -91,9 +92,9 @@ class _TimedFeed(Feed):
 
     committed: dict[str, float]
 
-    async def accept(self, transaction_id: str, items: Sequence[Any]) -> None:
+    async def accept(self, transaction_id: str, items: Sequence[Any], extras: Extras = NOTHING) -> None:
         """See :class:`Feed`."""
-        await super().accept(transaction_id, items)
+        await super().accept(transaction_id, items, extras)
         now = time.perf_counter()
         self.committed.update({item["event_id"]: now for item in items})
 
@@ -143,7 +144,12 @@ def _timed(hub: Hub) -> tuple[_TimedFeed, _TimedSequencer]:
     """The hub's feed and sequencer, with clocks on them."""
     services = hub.services
     feed = _TimedFeed(
-        services.db, services.clock, services.homeserver, bot=services.bot, changed=services.reconciler.wake
+        services.db,
+        services.clock,
+        services.homeserver,
+        bot=services.bot,
+        changed=services.reconciler.wake,
+        mailbox=services.mailbox,
     )
     feed.committed = {}
     sequencer = _TimedSequencer(services.db, hub.keys.signer, services.settings.origin, hub.inbox)

@@ -230,6 +230,9 @@ class Recorder(Homeserver):
         del reason
         self.calls.append(("remove_member", room_id, user_id))
 
+    async def end_sessions(self, user_id: str) -> None:
+        self.calls.append(("end_sessions", user_id))
+
 
 @dataclass(slots=True)
 class Bench:
