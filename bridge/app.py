@@ -38,6 +38,7 @@ from config.settings import Settings
 from config.state import StateDirectory
 from partner_onboarding.access import AccessService
 from partner_onboarding.enrolment import EnrolmentService
+from partner_onboarding.federation import Federation
 from partner_onboarding.model import Person
 from partner_onboarding.service import OnboardingService
 from partner_onboarding.web import EnrolmentPages
@@ -236,6 +237,7 @@ def _onboarding(settings: Settings, clock: Clock, db: Database, api: Inbox) -> O
         invitation_hours=settings.invitations.valid_hours,
         new_id=_new_id,
         new_secret=_new_secret,
+        federation=Federation(own=settings.homeserver.name, servers=settings.federation.servers),
     )
 
 

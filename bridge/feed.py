@@ -220,7 +220,8 @@ class Feed:
         """Record ``events`` that are new, once each, in order; returns the engagements whose rooms changed."""
         store = ObservedStore(tx)
         fresh = list({event.event_id: event for event in await self._unknown(tx, events)}.values())
-        members = [event for event in fresh if event.type == "m.room.member" and event.state_key is not None]
+        state = [event for event in fresh if event.state_key is not None and not event.withheld]
+        members = [event for event in state if event.type == "m.room.member"]
         before = dict(await store.memberships([(event.room_id, event.state_key or "") for event in members]))
         users = {event.sender for event in fresh} | {event.state_key or "" for event in members}
         people = await self._people(tx, users)
@@ -242,9 +243,7 @@ class Feed:
                 for event in members
             }
         )
-        await store.set_state(
-            [_state(event) for event in fresh if event.state_key is not None and event not in members]
-        )
+        await store.set_state([_state(event) for event in state if event not in members])
         await self._events.put(tx, *drafts)
         return touched
 

@@ -49,7 +49,11 @@ class InvitationError(ConclaveError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Company:
-    """An organisation in the hub; ``seats`` bounds its people, ``not_after`` is the contract's end."""
+    """An organisation in the hub; ``seats`` bounds its people, ``not_after`` is the contract's end.
+
+    ``server`` is the homeserver of its own, where its people have their accounts; fixed when it is added, because
+    whether a room is open to other servers is fixed when it is made.
+    """
 
     id: str
     name: str
@@ -59,11 +63,14 @@ class Company:
     seats: int | None
     not_after: Millis | None
     added_at: Millis
+    server: str | None = None
 
     def record(self) -> CompanyRecord:
         """What the policy needs to know."""
         standing = Standing.SUSPENDED if self.suspended else Standing.ACTIVE
-        return CompanyRecord(company=self.id, name=self.name, standing=standing, not_after=self.not_after)
+        return CompanyRecord(
+            company=self.id, name=self.name, standing=standing, not_after=self.not_after, server=self.server
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

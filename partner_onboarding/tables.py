@@ -15,7 +15,9 @@ company = Table(
     Column("seats", Integer),
     Column("not_after", BigInteger),
     Column("added_at", BigInteger, nullable=False),
+    Column("server", Text),
 )
+Index("ix_company_server", company.c.server, unique=True)
 
 person = Table(
     "person",

@@ -8,6 +8,7 @@ from spaces.model import ObservedRoom
 from spaces.policy.blueprint import agrees, fixed_state
 from spaces.policy.records import Charter, Instant, PersonRecord, RoomKind, Roster
 from spaces.policy.rules import refuse_person
+from spaces.policy.servers import is_remote, open_servers, server_acl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class SetState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddMember:
-    """Make a person a member."""
+    """Make a person a member; one of another server is invited, for nobody here can accept for them."""
 
     user_id: str
 
@@ -65,7 +66,7 @@ def plan_room(desired: Desired, observed: ObservedRoom | None, now: Instant) -> 
 
     ``observed`` is ``None`` for a room that does not exist.
     """
-    wanted = {**fixed_state(desired.charter, desired.bot), **desired.links}
+    wanted = {**fixed_state(desired.charter, desired.bot), **_acl(desired, now), **desired.links}
     if observed is None:
         return [CreateRoom(state=wanted)]
     actions: list[Action] = list(_removals(desired, observed, now))
@@ -73,11 +74,25 @@ def plan_room(desired: Desired, observed: ObservedRoom | None, now: Instant) -> 
         found = observed.state.get((event_type, state_key))
         if found is None or not agrees(content, found, event_type):
             actions.append(SetState(type=event_type, state_key=state_key, content=content))
-    for person in desired.people:
-        absent = observed.members.get(person.user_id) != "join"
-        if absent and refuse_person(person.user_id, desired.charter, desired.roster, now) is None:
-            actions.append(AddMember(user_id=person.user_id))
-    return actions
+    absent = [person.user_id for person in desired.people if _is_absent(person.user_id, desired, observed)]
+    # Inviting asks another server, which may be down: what does not depend on it comes first.
+    absent.sort(key=lambda user_id: is_remote(user_id, desired.bot))
+    entitled = (user for user in absent if refuse_person(user, desired.charter, desired.roster, now) is None)
+    return [*actions, *(AddMember(user_id=user_id) for user_id in entitled)]
+
+
+def _is_absent(user_id: str, desired: Desired, observed: ObservedRoom) -> bool:
+    """Whether something has to be done for this person; one of another server is invited, and joins when they like."""
+    membership = observed.members.get(user_id)
+    return membership != "join" and not (membership == "invite" and is_remote(user_id, desired.bot))
+
+
+def _acl(desired: Desired, now: Instant) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """The server ACL of a room with partners' servers: those of companies that are shut out are not in it."""
+    if not desired.charter.servers:
+        return {}
+    servers = open_servers(desired.charter, desired.roster, now)
+    return {("m.room.server_acl", ""): server_acl(desired.bot, servers)}
 
 
 def _removals(desired: Desired, observed: ObservedRoom, now: Instant) -> Iterable[RemoveMember]:

@@ -21,6 +21,7 @@ from spaces.plan import Action, AddMember, CreateRoom, Desired, RemoveMember, Se
 from spaces.policy.blueprint import creation_content
 from spaces.policy.records import Charter, RoomKind
 from spaces.policy.refusal import Code
+from spaces.policy.servers import is_remote
 from spaces.publisher import Publisher
 from spaces.store import DocumentStore, RoomStore, RosterSnapshot
 
@@ -224,7 +225,8 @@ class Reconciler:
             self._expected.expect_state(room_id, (action.type, action.state_key), action.content, now)
         elif isinstance(action, AddMember):
             await self._homeserver.add_member(room_id, action.user_id)
-            self._expected.expect_member(room_id, action.user_id, "join", now)
+            membership = "invite" if is_remote(action.user_id, self._bot) else "join"
+            self._expected.expect_member(room_id, action.user_id, membership, now)
         elif isinstance(action, RemoveMember):
             await self._homeserver.remove_member(room_id, action.user_id, action.reason)
             self._expected.expect_member(room_id, action.user_id, "leave", now)

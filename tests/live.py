@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -221,13 +221,17 @@ def live_settings(place: Path, **homeserver: Any) -> Settings:
 
 
 @asynccontextmanager
-async def start_live_hub(place: Path, **homeserver: Any) -> AsyncIterator[LiveHub]:
-    """Start everything in this process, with Synapse as a child."""
-    settings = live_settings(place, **homeserver)
+async def start_live_hub(
+    place: Path, *, settings: Settings | None = None, overrides: Mapping[str, Any] | None = None, **homeserver: Any
+) -> AsyncIterator[LiveHub]:
+    """Start everything in this process, with Synapse as a child; ``overrides`` are for its configuration."""
+    settings = settings or live_settings(place, **homeserver)
     state = StateDirectory(settings.state_dir)
     state.prepare()
     async with open_hub(settings, state, migrate=True) as hub, aiohttp.ClientSession() as session:
-        files = write_homeserver_config(settings, state, hub.keys.document.public.public_key, NO_LIMITS)
+        files = write_homeserver_config(
+            settings, state, hub.keys.document.public.public_key, {**NO_LIMITS, **(overrides or {})}
+        )
         synapse = EmbeddedHomeserver(files, settings.homeserver)
         async with listening(hub.web, settings.hub.listen, settings.hub.port):
             await synapse.start()

@@ -87,6 +87,7 @@ class CompanyAdd(_Model):
     external_id: Text | None = None
     seats: int | None = Field(default=None, ge=1, le=1_000_000)
     until: Date | None = Field(default=None, description="last day of the contract")
+    homeserver: Text | None = Field(default=None, description="its own homeserver, such as partner.example")
 
 
 class Reason(_Model):
@@ -110,6 +111,7 @@ class CompanyView(_Model):
     seats: int | None
     until: str | None
     added_at: str
+    homeserver: str | None
 
 
 class PersonInvite(_Model):

@@ -60,6 +60,7 @@ async def add_company(call: Call[NoQuery, CompanyAdd]) -> CompanyView:
         external_id=body.external_id,
         seats=body.seats,
         not_after=until,
+        server=body.homeserver,
         actor=call.actor,
     )
     await call.enforce()

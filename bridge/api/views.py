@@ -40,6 +40,7 @@ def company_view(company: Company) -> CompanyView:
         seats=company.seats,
         until=last_day(company.not_after),
         added_at=iso(company.added_at),
+        homeserver=company.server,
     )
 
 

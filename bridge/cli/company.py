@@ -15,7 +15,7 @@ Company = Annotated[str, typer.Argument(help="The company's id, such as northwin
 
 
 @app.command()
-def add(
+def add(  # noqa: PLR0913, PLR0917  # the options are the command's
     ctx: typer.Context,
     company: Company,
     name: Annotated[str, typer.Option(help='Such as "Northwind Trading".')],
@@ -23,15 +23,20 @@ def add(
     until: Annotated[str | None, typer.Option(help="Last day of the contract, such as 2027-12-31.")] = None,
     seats: Annotated[int | None, typer.Option(help="How many people it may have.")] = None,
     external_id: Annotated[str | None, typer.Option(help="Your own key for it, such as a CRM number.")] = None,
+    homeserver: Annotated[
+        str | None, typer.Option(help="Its own homeserver, such as partner.example; fixed from then on.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Enter a company. Nobody there can see anyone until there is an engagement."""
     body = {"id": company, "name": name, "kind": kind, "until": until, "seats": seats, "external_id": external_id}
-    found = client_of(ctx).post("/v1/companies", body)
+    found = client_of(ctx).post("/v1/companies", {**body, "homeserver": homeserver})
     if as_json:
         write_json(found)
     else:
         say(f"Added {found['name']} ({found['id']}). No engagement yet: nobody there can see anyone here.")
+        if found["homeserver"]:
+            say(f"  homeserver  {found['homeserver']}   (its people keep their accounts there)")
 
 
 @app.command("list")
@@ -70,6 +75,7 @@ def show_(ctx: typer.Context, company: Company, as_json: Json = False) -> None:
             ("external id", found["external_id"] or "–"),
             ("seats", f"{taken} of {found['seats']} taken" if found["seats"] else "not limited"),
             ("until", found["until"] or "no end set"),
+            ("homeserver", found["homeserver"] or "the hub's"),
             ("added", day(found["added_at"])),
             ("people", ", ".join(f"{one['name']} ({one['status']})" for one in people) or "none yet"),
         ],

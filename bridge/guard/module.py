@@ -18,6 +18,7 @@ from synapse.module_api.errors import Codes, ConfigError, SynapseError
 
 from bridge.guard import resources, store
 from bridge.guard.documents import Documents
+from bridge.guard.federation import FederationDoor
 from bridge.guard.refusals import Refusals
 from spaces.policy.blueprint import ROOM_KEY
 from spaces.policy.decide import decide
@@ -26,6 +27,7 @@ from spaces.policy.refusal import Code, Refusal
 from spaces.policy.rules import EventRequest, refuse_account
 
 PREVIOUS = "org.conclave.prev"
+WITHHELD = "org.conclave.withheld"
 CODE_FIELD = "org.conclave.code"
 _CREATE = ("m.room.create", "")
 
@@ -56,6 +58,7 @@ class Guard:
             check_event_allowed=self.check_event_allowed, on_create_room=self.on_create_room
         )
         api.register_spam_checker_callbacks(check_login_for_spam=self.check_login_for_spam)
+        FederationDoor(api, bot=config.bot, judge=self._judge, refuse=self._refuse)
         api.register_add_extra_fields_to_unsigned_client_event_callbacks(
             add_field_to_unsigned_callback=_previous_events
         )
@@ -195,5 +198,9 @@ def _plain(value: Any) -> Any:
 
 
 async def _previous_events(event: EventBase) -> dict[str, Any]:
-    """Tell the hub's feed which events came before, so that it notices one that was never delivered."""
-    return {PREVIOUS: list(event.prev_event_ids())}
+    """Tell the hub's feed which events came before, so that it notices one that was never delivered.
+
+    And which ones Synapse keeps from everybody: it delivers them to an application service all the same.
+    """
+    withheld = {WITHHELD: True} if event.internal_metadata.is_soft_failed() else {}
+    return {PREVIOUS: list(event.prev_event_ids()), **withheld}

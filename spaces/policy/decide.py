@@ -11,6 +11,7 @@ from spaces.policy.rules import (
     refuse_state,
     refuse_timeline,
 )
+from spaces.policy.servers import is_remote, refuse_server
 
 
 def decide(request: EventRequest, charter: Charter | None, roster: Roster, now: Instant, bot: str) -> Refusal | None:
@@ -23,6 +24,13 @@ def decide(request: EventRequest, charter: Charter | None, roster: Roster, now: 
         return refuse_creation(request, charter, bot)
     if charter is None:
         return Refusal(Code.CHARTER_MISSING, "no charter allows anything in this room")
+    refusal = _decide(request, charter, roster, now, bot)
+    if refusal is None and is_remote(request.sender, bot):
+        refusal = refuse_server(request.sender, charter, roster)
+    return refusal
+
+
+def _decide(request: EventRequest, charter: Charter, roster: Roster, now: Instant, bot: str) -> Refusal | None:
     if request.type == "m.room.member" and request.state_key is not None:
         return refuse_membership(request, charter, roster, now, bot)
     if request.sender == bot:

@@ -10,6 +10,7 @@ from typing import Any
 from spaces.policy.blueprint import CALL_MEMBER, MEGOLM, ROOM_KEY, agrees, creation_content, fixed_state, same
 from spaces.policy.records import Charter, CompanyRecord, Instant, PersonRecord, RoomKind, Roster, Standing
 from spaces.policy.refusal import Code, Refusal
+from spaces.policy.servers import acl_is_within
 
 SPACE_LINKS = frozenset({"m.space.child", "m.space.parent"})
 CLEAR_MEMBERS = frozenset({"body", "formatted_body", "msgtype", "url", "file", "info"})
@@ -165,6 +166,8 @@ def refuse_hub_event(request: EventRequest, charter: Charter, bot: str) -> Refus
         return None
     wanted = fixed_state(charter, bot).get((request.type, request.state_key))
     if wanted is not None and agrees(wanted, request.content, request.type):
+        return None
+    if request.type == "m.room.server_acl" and wanted is not None and acl_is_within(request.content, charter, bot):
         return None
     return _state_refusal(request.type)
 
