@@ -56,7 +56,7 @@ _TABLE = (
     _kind("reaction.sent", "a reaction was set", *_EVENT, "relates_to"),
     _kind("state.changed", "a room's state changed", *_EVENT, "state_key", "content_sha256"),
     _kind("event.sent", "an event of another type was sent", *_EVENT, "content_sha256"),
-    _kind("event.withheld", "another server made an event that was refused here; nobody gets it", *_EVENT),
+    _kind("event.refused", "another server made an event that was refused here; nobody gets it", *_EVENT),
     _kind("event.malformed", "the homeserver delivered something that is no event", "sha256", "event_id"),
     _kind("guard.refused", "the homeserver refused an act", "code", "act", "count", "minute"),
     _kind("guard.crashed", "a rule of the guard failed; the act was refused", "act", "count", "minute"),

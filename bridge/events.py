@@ -152,7 +152,7 @@ def actor_of(user_id: str, context: Context) -> Actor:
 
 def _describe(event: Event, context: Context) -> tuple[str, dict[str, Any]]:
     if event.withheld:
-        return "event.withheld", {}
+        return "event.refused", {}
     if event.state_key is None:
         return _timeline(event)
     if event.type == "m.room.member":

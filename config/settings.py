@@ -53,11 +53,11 @@ def _homeserver_database(value: str) -> str:
 
 
 def _server_name(value: str) -> str:
-    host, _, port = value.partition(":")
+    host, colon, port = value.partition(":")
     labels = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
     if not re.fullmatch(rf"{labels}(?:\.{labels})*", host) or not re.search("[a-z]", host.rpartition(".")[2]):
         raise ValueError("write a domain such as partner.example, no address of numbers")
-    if port != "" and not re.fullmatch(r"[1-9][0-9]{0,4}", port):
+    if colon and not re.fullmatch(r"[1-9][0-9]{0,4}", port):
         raise ValueError("write a domain such as partner.example or partner.example:8448")
     return value
 

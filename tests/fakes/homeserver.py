@@ -65,6 +65,10 @@ class FakeHomeserver:
         """Somebody sends an event, subject to the guard."""
         return self._send(room_id, sender, event_type, content, None)
 
+    def join(self, room_id: str, user_id: str) -> str:
+        """Somebody accepts an invitation, subject to the guard."""
+        return self._send(room_id, user_id, "m.room.member", {"membership": "join"}, user_id)
+
     def members(self, room_id: str) -> set[str]:
         state = self.rooms[room_id].state
         return {

@@ -117,10 +117,15 @@ def fake_settings(place: Path, database_url: str, **sections: Any) -> Settings:
 
 @asynccontextmanager
 async def start_fake_hub(
-    place: Path, database_url: str, *, homeserver: FakeHomeserver | None = None, clock: ManualClock | None = None
+    place: Path,
+    database_url: str,
+    *,
+    homeserver: FakeHomeserver | None = None,
+    clock: ManualClock | None = None,
+    **sections: Any,
 ) -> AsyncIterator[FakeHub]:
     """Open a hub; with the ``homeserver`` and ``clock`` of an earlier one it goes on where that was."""
-    settings = fake_settings(place, database_url)
+    settings = fake_settings(place, database_url, **sections)
     state, clock = StateDirectory(settings.state_dir), clock or ManualClock()
     fake = homeserver or FakeHomeserver(bot_user_id(settings), clock)
     state.prepare()

@@ -156,7 +156,7 @@ async def test_plaintext_of_a_partners_server_is_shown_to_nobody(partnership: Pa
         entries = await partnership.pair.hub.entries(None, room_id)
         return [entry["kind"] for entry in entries if entry["data"].get("event_id") == clear.body["event_id"]]
 
-    assert await until(recorded) == ["event.withheld"]
+    assert await until(recorded) == ["event.refused"]
 
 
 FORGED: dict[str, tuple[str, dict[str, Any], str]] = {
