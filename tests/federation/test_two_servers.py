@@ -79,13 +79,22 @@ async def sees(partnership: Partnership, room_id: str, event: str) -> bool:
 
 
 async def test_a_person_shut_out_after_the_invitation_gets_nothing_of_the_room(partnership: Partnership) -> None:
-    """The guard alone refuses: the hub's database does not know, so that nobody takes the invitation back."""
+    """The guard alone refuses: the hub's database does not know, so that nobody takes the invitation back.
+
+    Neither in order nor with an event that her server was helped to make while she still might have come.
+    """
     hub, carol, room_id = partnership.pair.hub, partnership.carol, partnership.rooms[UNTOUCHED]
     await carol.invited(room_id)
     services, signer = hub.hub.services, hub.hub.keys.document
     async with services.db.read() as connection:
         stored = (await DocumentStore(connection).people([carol.user_id]))[carol.user_id]
         now = services.clock()
+    forger, place = partnership.pair.partner.forger, f"{quote(room_id)}/{quote(carol.user_id)}"
+    made = (await forger.call("GET", f"/_matrix/federation/v1/make_join/{place}?ver=12")).body["event"]
+    tied = {name: made[name] for name in ("prev_events", "auth_events", "origin_server_ts", "depth")}
+    kept = forger.event(
+        room_id, carol.user_id, "m.room.member", {"membership": "join"}, state_key=carol.user_id, **tied
+    )
     for version, standing in enumerate((Standing.SUSPENDED, Standing.ACTIVE), start=now):
         document = document_of(replace(stored, standing=standing), version)
         signed = SignedDocument(document=document, signature=signer.sign(document.signed_bytes()))
@@ -93,6 +102,9 @@ async def test_a_person_shut_out_after_the_invitation_gets_nothing_of_the_room(p
         answer = await carol.join(room_id)
         if standing is Standing.SUSPENDED:
             assert (answer.status, "PERSON_SUSPENDED" in answer.error) == (403, True), answer
+            path = f"/_matrix/federation/v2/send_join/{quote(room_id)}/{quote(event_id(kept))}"
+            sent = await forger.call("PUT", path, kept)
+            assert (sent.status, sent.code, "state" in sent.body) == (403, "PERSON_SUSPENDED", False), sent
             assert (await members(partnership, room_id))[carol.user_id] == "invite"
             await refused(partnership, "PERSON_SUSPENDED", carol, room_id)
         else:
