@@ -70,8 +70,8 @@ class Forger:
             "sender": sender,
             "type": event_type,
             "content": content,
-            **{"depth": 1_000, **more},
-        }
+            "depth": 1_000,
+        } | more
         event["hashes"] = {"sha256": _hash(event)}
         event["signatures"] = sign_json(_redacted(event), self._name, self._key)["signatures"]
         return event
