@@ -17,6 +17,7 @@ from spaces.policy.blueprint import ROOM_KEY
 PREVIOUS = "org.conclave.prev"
 WITHHELD = "org.conclave.withheld"
 BOT = "conclave"
+HELPER = "conclave-helper"
 MAX_TEXT = 255
 
 
@@ -146,6 +147,8 @@ def actor_of(user_id: str, context: Context) -> Actor:
     """The person behind a Matrix account, the hub itself, or the account where nobody is known."""
     if user_id == context.bot:
         return system_actor(BOT)
+    if user_id == context.bot.replace(f"@{BOT}:", f"@{HELPER}:", 1):
+        return system_actor(HELPER)
     person = context.people.get(user_id)
     return user_actor(user_id) if person is None else person_actor(person)
 

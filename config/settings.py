@@ -164,6 +164,12 @@ class TemplateSettings(_Section):
     file: Path | None = None
 
 
+class ReconcilerSettings(_Section):
+    """Whether rooms are brought in line at once, or when somebody says ``conclave apply``."""
+
+    mode: Literal["continuous", "manual"] = "continuous"
+
+
 class SupportSettings(_Section):
     """Whom ``/.well-known/matrix/support`` names."""
 
@@ -175,6 +181,12 @@ class LoggingSettings(_Section):
     """What is written to the service's log."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class HelperSettings(_Section):
+    """The encrypted chat of each person with ``@conclave-helper``."""
+
+    enabled: bool = True
 
 
 class ReadinessSettings(_Section):
@@ -201,8 +213,10 @@ class Settings(BaseSettings):
     invitations: InvitationSettings = InvitationSettings()
     federation: FederationSettings = FederationSettings()
     templates: TemplateSettings = TemplateSettings()
+    reconciler: ReconcilerSettings = ReconcilerSettings()
     support: SupportSettings = SupportSettings()
     logging: LoggingSettings = LoggingSettings()
+    helper: HelperSettings = HelperSettings()
     readiness: ReadinessSettings = ReadinessSettings()
 
     @classmethod

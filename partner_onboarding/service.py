@@ -12,6 +12,7 @@ from config.clock import HOUR, Clock, Millis
 from config.db import Database
 from config.errors import ConflictError, InvalidInputError, NotFoundError
 from partner_onboarding.federation import Federation
+from partner_onboarding.limits import check_upload
 from partner_onboarding.model import (
     Company,
     CompanyKind,
@@ -69,7 +70,7 @@ class OnboardingService:
 
     # --- companies
 
-    async def add_company(
+    async def add_company(  # noqa: PLR0913  # what is known of a company when it is added
         self,
         company_id: str,
         *,
@@ -79,6 +80,7 @@ class OnboardingService:
         external_id: str | None = None,
         seats: int | None = None,
         not_after: Millis | None = None,
+        max_upload: int | None = None,
         server: str | None = None,
     ) -> Company:
         """Enter a company; without an engagement nobody there can see anyone. ``server`` is a homeserver of its own.
@@ -103,6 +105,7 @@ class OnboardingService:
             seats=seats,
             not_after=not_after,
             added_at=now,
+            max_upload=check_upload(max_upload),
             server=None if server is None else self._federation.check_server(server),
         )
         async with self._db.begin() as tx:
@@ -137,6 +140,7 @@ class OnboardingService:
             "seats": company.seats,
             "until": company.not_after,
             "external_id": company.external_id,
+            **({} if company.max_upload is None else {"max_upload": company.max_upload}),
             **({} if company.server is None else {"server": company.server}),
         }
         draft = Draft(kind="company.added", actor=actor, companies=(company.id,), data=data)

@@ -164,6 +164,7 @@ def _company_row(item: Company) -> dict[str, Any]:
         "seats": item.seats,
         "not_after": item.not_after,
         "added_at": item.added_at,
+        "max_upload": item.max_upload,
         "server": item.server,
     }
 
@@ -183,6 +184,7 @@ def _person_row(item: Person) -> dict[str, Any]:
         "suspended": item.suspended,
         "invited_at": item.invited_at,
         "enrolled_at": item.enrolled_at,
+        "held": item.held,
     }
 
 

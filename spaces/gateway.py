@@ -82,3 +82,7 @@ class Homeserver(Protocol):
     async def remove_member(self, room_id: str, user_id: str, reason: str) -> None:
         """Take a person out; ``reason`` is what their client shows."""
         ...
+
+    async def end_sessions(self, user_id: str) -> None:
+        """Make every access token of a person's devices useless; an account that does not exist has none."""
+        ...

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spaces.model import ObservedRoom
-from spaces.policy.blueprint import agrees, fixed_state
+from spaces.model import MEMBER, ObservedRoom
+from spaces.policy.blueprint import CALL_MEMBER, agrees, fixed_state
 from spaces.policy.records import Charter, Instant, PersonRecord, RoomKind, Roster
-from spaces.policy.rules import refuse_person
+from spaces.policy.rules import SPACE_LINKS, refuse_person
 from spaces.policy.servers import is_remote, open_servers, server_acl
 
 
@@ -44,7 +44,12 @@ class RemoveMember:
 
 Action = CreateRoom | SetState | AddMember | RemoveMember
 
+Element = tuple[str, str]
+"""A piece of a room: (event type, state key)."""
+
 _PRESENT = frozenset({"join", "invite", "knock"})
+_OPENINGS = frozenset({"m.room.name", "m.room.topic"}) | SPACE_LINKS
+"""State that lets nobody in or out, whatever it says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +71,20 @@ def plan_room(desired: Desired, observed: ObservedRoom | None, now: Instant) -> 
 
     ``observed`` is ``None`` for a room that does not exist.
     """
-    wanted = {**fixed_state(desired.charter, desired.bot), **_acl(desired, now), **desired.links}
+    wanted = {**_wanted(desired), **_acl(desired, now)}
     if observed is None:
         return [CreateRoom(state=wanted)]
     actions: list[Action] = list(_removals(desired, observed, now))
+    if observed.members.get(desired.bot, "join") != "join":
+        actions.append(AddMember(user_id=desired.bot))
     for (event_type, state_key), content in wanted.items():
         found = observed.state.get((event_type, state_key))
         if found is None or not agrees(content, found, event_type):
             actions.append(SetState(type=event_type, state_key=state_key, content=content))
+    for (event_type, state_key), content in sorted(observed.state.items()):
+        if event_type in SPACE_LINKS and (event_type, state_key) not in wanted and content:
+            actions.append(SetState(type=event_type, state_key=state_key, content={}))
+    actions += [AddMember(user_id=user) for user in desired.charter.accounts if observed.members.get(user) != "join"]
     absent = [person.user_id for person in desired.people if _is_absent(person.user_id, desired, observed)]
     # Inviting asks another server, which may be down: what does not depend on it comes first.
     absent.sort(key=lambda user_id: is_remote(user_id, desired.bot))
@@ -87,7 +98,7 @@ def _is_absent(user_id: str, desired: Desired, observed: ObservedRoom) -> bool:
     return membership != "join" and not (membership == "invite" and is_remote(user_id, desired.bot))
 
 
-def _acl(desired: Desired, now: Instant) -> dict[tuple[str, str], Mapping[str, Any]]:
+def _acl(desired: Desired, now: Instant) -> dict[Element, Mapping[str, Any]]:
     """The server ACL of a room with partners' servers: those of companies that are shut out are not in it."""
     if not desired.charter.servers:
         return {}
@@ -95,10 +106,48 @@ def _acl(desired: Desired, now: Instant) -> dict[tuple[str, str], Mapping[str, A
     return {("m.room.server_acl", ""): server_acl(desired.bot, servers)}
 
 
+def remove_all(observed: ObservedRoom, bot: str, reason: str) -> list[Action]:
+    """The actions for a room that has no charter: nobody may be in it."""
+    return [
+        RemoveMember(user_id=user_id, reason=reason)
+        for user_id, membership in sorted(observed.members.items())
+        if membership in _PRESENT and user_id != bot
+    ]
+
+
+def foreign_state(desired: Desired, observed: ObservedRoom) -> list[Element]:
+    """State that the charter says nothing about and the guard lets nobody set: only a person can see to it."""
+    told = _wanted(desired).keys()
+    known = SPACE_LINKS | {CALL_MEMBER, "m.room.create"}
+    found = (key for key, content in observed.state.items() if key[0] not in known and content)
+    return sorted(key for key in found if key not in told)
+
+
+def element_of(action: Action) -> Element:
+    """The piece of the room that the action is about; for a room to be created, its first event."""
+    if isinstance(action, CreateRoom):
+        return "m.room.create", ""
+    if isinstance(action, SetState):
+        return action.type, action.state_key
+    return MEMBER, action.user_id
+
+
+def closes(action: Action) -> bool:
+    """Whether the action only takes away: it is done at once even where everything else waits to be applied.
+
+    The charter's state for doors, history, power and encryption is the narrowest there is: to set it opens nothing.
+    """
+    return isinstance(action, RemoveMember) or (isinstance(action, SetState) and action.type not in _OPENINGS)
+
+
+def _wanted(desired: Desired) -> dict[Element, Mapping[str, Any]]:
+    return {**fixed_state(desired.charter, desired.bot), **desired.links}
+
+
 def _removals(desired: Desired, observed: ObservedRoom, now: Instant) -> Iterable[RemoveMember]:
     """Whoever is in the room and may not be: removed first, before anything else."""
     for user_id, membership in sorted(observed.members.items()):
-        if membership not in _PRESENT or user_id == desired.bot:
+        if membership not in _PRESENT or user_id in (desired.bot, *desired.charter.accounts):
             continue
         refusal = refuse_person(user_id, desired.charter, desired.roster, now)
         if refusal is not None:

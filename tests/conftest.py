@@ -110,11 +110,14 @@ async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveHu
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-compose", action="store_true", help="run the tests that need a container engine")
+    parser.addoption("--run-workers", action="store_true", help="run the tests on a Synapse with workers")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--run-compose"):
-        dropped = [item for item in items if "compose" in item.path.parts]
+    for folder in ("compose", "workers"):
+        if config.getoption(f"--run-{folder}"):
+            continue
+        dropped = [item for item in items if folder in item.path.parts]
         items[:] = [item for item in items if item not in dropped]
         config.hook.pytest_deselected(items=dropped)
     for item in items:

@@ -242,6 +242,15 @@ async def _forbidden(stage: Stage, narrator: Narrator, tally: Tally, reader: Rea
         wanted = {code for _, code, *_ in acts}
         recorded = await _until(lambda: _recorded(stage, start, wanted), "the refusals are not in the ledger")
     tally.refusals = recorded
+    await _explained(narrator, reader)
+
+
+async def _explained(narrator: Narrator, reader: Reader) -> None:
+    with narrator.step("helper", f"the helper explained them to {reader.name.split()[0]} in his encrypted chat"):
+        explained = await reader.hears("HISTORY_FIXED")
+        if not explained:
+            raise StoryError("the helper did not explain the refusals")
+        narrator.quote(f"“{' '.join(explained.splitlines()[:3])}”")
 
 
 def _recorded(stage: Stage, start: int, wanted: set[str]) -> int | None:

@@ -12,6 +12,7 @@ from typing import Literal
 from synapse.module_api import NOT_SPAM, EventBase, ModuleApi, StateMap
 from synapse.module_api.errors import Codes, SynapseError
 
+from bridge.guard.refusals import act_of
 from spaces.policy.blueprint import ROOM_KEY
 from spaces.policy.records import Charter
 from spaces.policy.refusal import Code, Refusal
@@ -47,7 +48,8 @@ class FederationDoor:
         if refusal is None:
             return NOT_SPAM
         try:
-            await self._refuse(refusal, charter, actor=event.sender, room=event.room_id, act=_act(event))
+            named = {"actor": event.sender, "subject": _subject(event), "act": _act(event)}
+            await self._refuse(refusal, charter, room=event.room_id, **named)
         except SynapseError:
             if await self._would_enter(event):
                 raise  # nothing of the room's state goes to the one who asks
@@ -75,10 +77,15 @@ class FederationDoor:
         if event.type == "m.room.member" and event.content.get("membership") == "invite":
             return Refusal(Code.INVITE_BY_HUB, "the hub invites people, nobody else"), None
         try:
-            return await self._judge(event, await self._api.get_room_state(event.room_id, [CREATE]))
+            return await self._judge(event, await self._state_to_judge(event))
         except Exception:  # in doubt, no: a crash of any rule refuses
             logger.exception("conclave guard: a rule failed on %s in %s", event.type, event.room_id)
             return Refusal(Code.GUARD_FAILED, "this could not be checked, so it is refused"), None
+
+    async def _state_to_judge(self, event: EventBase) -> StateMap[EventBase]:
+        """What the judge needs to know of the room: which charter it has; of a redaction, too, whether it is of state."""
+        known = None if event.type == "m.room.redaction" else [CREATE]
+        return await self._api.get_room_state(event.room_id, known)
 
     async def _would_enter(self, event: EventBase) -> bool:
         """Whether this is an invited account on its way in; in doubt it is.
@@ -97,4 +104,12 @@ class FederationDoor:
 
 
 def _act(event: EventBase) -> str:
-    return f"{event.type}/{event.content.get('membership')}" if event.type == "m.room.member" else event.type
+    return act_of(event.type, event.content.get("membership") if _is_membership(event) else None)
+
+
+def _subject(event: EventBase) -> str:
+    return str(event.state_key) if _is_membership(event) and event.state_key != event.sender else ""
+
+
+def _is_membership(event: EventBase) -> bool:
+    return event.type == "m.room.member" and event.is_state()

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from spaces.policy.envelope import MEGOLM
 from spaces.policy.records import Charter, RoomKind
 from spaces.policy.servers import server_acl
 
 ROOM_KEY = "org.conclave.room"
 """Member of the ``m.room.create`` content that names the charter; a room has it from its first event on."""
 
-MEGOLM = "m.megolm.v1.aes-sha2"
 ROTATION_MESSAGES = 100
 ROTATION_MS = 86_400_000
 CALL_MEMBER = "org.matrix.msc3401.call.member"
