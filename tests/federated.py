@@ -55,7 +55,7 @@ class RemoteUser:
     async def send_encrypted(self, room_id: str, text: str = "x") -> Answer:
         sealed = {
             "algorithm": "m.megolm.v1.aes-sha2",
-            "ciphertext": f"sealed {text}",
+            "ciphertext": base64.b64encode(f"sealed {text}".encode()).decode(),
             "session_id": "s",
             "device_id": "D",
         }

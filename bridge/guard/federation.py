@@ -83,7 +83,7 @@ class FederationDoor:
             return Refusal(Code.GUARD_FAILED, "this could not be checked, so it is refused"), None
 
     async def _state_to_judge(self, event: EventBase) -> StateMap[EventBase]:
-        """What the judge needs to know of the room: which charter it has; of a redaction, too, whether it is of state."""
+        """What the judge needs of the room: the charter's key; for a redaction all its state, which none may touch."""
         known = None if event.type == "m.room.redaction" else [CREATE]
         return await self._api.get_room_state(event.room_id, known)
 
