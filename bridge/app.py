@@ -240,6 +240,19 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
     )
 
 
+def _partnerships(settings: Settings, clock: Clock, db: Database, api: Inbox) -> PartnershipService:
+    return PartnershipService(
+        db,
+        api,
+        clock,
+        templates=load_templates(settings.templates.file),
+        host=settings.host.id,
+        room_version=settings.homeserver.room_version,
+        bot=bot_user_id(settings),
+        new_key=lambda: _new_id("rm"),
+    )
+
+
 def _audit(clock: Clock, db: Database, keys: Keys, api: Inbox) -> AuditService:
     return AuditService(
         db,

@@ -109,6 +109,7 @@ async def tell(stage: Stage, narrator: Narrator) -> int:
         await _talk(narrator, tally, readers, rooms["Deals"])
         narrator.heading("Six things that the rules forbid, tried through the plain client-server API")
         await _forbidden(stage, narrator, tally, readers[1], rooms["Deals"])
+        await _explained(narrator, readers[1])
         narrator.heading("Shutting somebody out")
         await _suspend(stage, narrator, tally, readers, rooms["Deals"])
         narrator.heading("The trail")
@@ -242,7 +243,6 @@ async def _forbidden(stage: Stage, narrator: Narrator, tally: Tally, reader: Rea
         wanted = {code for _, code, *_ in acts}
         recorded = await _until(lambda: _recorded(stage, start, wanted), "the refusals are not in the ledger")
     tally.refusals = recorded
-    await _explained(narrator, reader)
 
 
 async def _explained(narrator: Narrator, reader: Reader) -> None:

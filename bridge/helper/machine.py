@@ -5,7 +5,7 @@ Every call is short and synchronous; the one task of the helper makes them in tu
 
 import logging
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -222,8 +222,3 @@ class Machine:
         """The content of the ``m.room.encrypted`` event that carries a message with ``content``."""
         found: dict[str, Any] = self._olm.group_encrypt(room_id, {"type": "m.room.message", "content": dict(content)})
         return found
-
-    def room_keys(self, room_ids: Sequence[str]) -> int:
-        """How many keys of these rooms are here: for tests of what must not be here."""
-        entries = self._olm.inbound_group_store
-        return sum(1 for session in entries if session.room_id in room_ids)

@@ -263,7 +263,7 @@ class Helper:
         rooms = await self.rooms.seen_by(user_id)
         if command.ask is Ask.RULES:
             return answers.rules(rooms)
-        if not command.argument:
+        if command.ask is Ask.WHO and not command.argument:
             return answers.who_usage(rooms)
         meant = answers.named(command.argument, rooms)[: answers.MAX_SHOWN]
         parts = [answers.who(room, await self.rooms.people_in(room.room_id)) for room in meant]

@@ -46,10 +46,9 @@ async def test_what_is_no_wall_is_refused_in_words(fake_hub: FakeHub, officer: s
         422, "invalid_input", "fabrikam twice: a wall stands between two companies",
     )  # fmt: skip
     assert await refused(fake_hub, officer, second="nobody") == (404, "not_found", "no company 'nobody'")
-    assert await refused(fake_hub, officer, first="Fabrikam") == (
-        422, "invalid_input",
-        "first = \"Fabrikam\": string should match pattern '^[a-z][a-z0-9-]{0,39}$'",
-    )  # fmt: skip
+    status, code, detail = await refused(fake_hub, officer, first="Fabrikam")
+    assert (status, code) == (422, "invalid_input")
+    assert detail.startswith('first = "Fabrikam": expected 1 to 40 lower-case letters, digits and hyphens')
     assert (await refused(fake_hub, officer, reason=""))[0] == 422
     await fake_hub.api("POST", "/v1/walls", WALL, token=officer)
     for again in ({}, {"first": "acme", "second": "fabrikam"}):

@@ -113,7 +113,7 @@ async def test_the_hub_cannot_decrypt_one_message_of_a_metadata_room(live: LiveH
     key = (live.state.keys / "helper.key").read_text().strip()
     machine = Machine.opened(live.state.helper, helper_of(live), key)
     try:
-        assert machine.room_keys(list(scene.rooms.values())) == 0
+        assert not {key.room_id for key in machine._olm.inbound_group_store} & set(scene.rooms.values())
         for event_id in said:
             path = f"/rooms/{quote(scene.room)}/event/{quote(str(event_id))}"
             event = (await scene.alice.call("GET", path)).body
