@@ -284,19 +284,6 @@ def _enrolment(settings: Settings, clock: Clock, db: Database, api: Inbox, homes
     )
 
 
-def _partnerships(settings: Settings, clock: Clock, db: Database, api: Inbox) -> PartnershipService:
-    return PartnershipService(
-        db,
-        api,
-        clock,
-        templates=load_templates(settings.templates.file),
-        host=settings.host.id,
-        room_version=settings.homeserver.room_version,
-        bot=bot_user_id(settings),
-        new_key=lambda: _new_id("rm"),
-    )
-
-
 def _access(settings: Settings, clock: Clock, db: Database, api: Inbox) -> AccessService:
     return AccessService(
         db,
