@@ -84,7 +84,7 @@ class User:
         content = {
             "algorithm": "m.megolm.v1.aes-sha2",
             "ciphertext": base64.b64encode(f"sealed {text}".encode()).decode(),
-            "session_id": f"session.of.{self.person}",
+            "session_id": f"session-of-{self.person}",
             "device_id": "DEVICE",
             "sender_key": "key",
         }
