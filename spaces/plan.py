@@ -20,11 +20,12 @@ class CreateRoom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetState:
-    """Set one piece of state."""
+    """Set one piece of state; ``widens`` says that more servers than now take part in the room afterwards."""
 
     type: str
     state_key: str
     content: Mapping[str, Any]
+    widens: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,8 @@ def plan_room(desired: Desired, observed: ObservedRoom | None, now: Instant) -> 
     for (event_type, state_key), content in wanted.items():
         found = observed.state.get((event_type, state_key))
         if found is None or not agrees(content, found, event_type):
-            actions.append(SetState(type=event_type, state_key=state_key, content=content))
+            widens = event_type == "m.room.server_acl" and _admits_more(content, found)
+            actions.append(SetState(type=event_type, state_key=state_key, content=content, widens=widens))
     for (event_type, state_key), content in sorted(observed.state.items()):
         if event_type in SPACE_LINKS and (event_type, state_key) not in wanted and content:
             actions.append(SetState(type=event_type, state_key=state_key, content={}))
@@ -135,13 +137,22 @@ def element_of(action: Action) -> Element:
 def closes(action: Action) -> bool:
     """Whether the action only takes away: it is done at once even where everything else waits to be applied.
 
-    The charter's state for doors, history, power and encryption is the narrowest there is: to set it opens nothing.
+    The charter's state for doors, history, power and encryption is the narrowest there is: to set it opens nothing. The
+    list of servers alone may get longer, when a company comes back.
     """
-    return isinstance(action, RemoveMember) or (isinstance(action, SetState) and action.type not in _OPENINGS)
+    if isinstance(action, SetState):
+        return action.type not in _OPENINGS and not action.widens
+    return isinstance(action, RemoveMember)
 
 
 def _wanted(desired: Desired) -> dict[Element, Mapping[str, Any]]:
     return {**fixed_state(desired.charter, desired.bot), **desired.links}
+
+
+def _admits_more(wanted: Mapping[str, Any], found: Mapping[str, Any] | None) -> bool:
+    """Whether a server ACL lets in all that is let in now, and more; without an ACL everybody is let in."""
+    allowed = None if found is None else found.get("allow")
+    return isinstance(allowed, list) and all(host in wanted["allow"] for host in allowed) and wanted != found
 
 
 def _removals(desired: Desired, observed: ObservedRoom, now: Instant) -> Iterable[RemoveMember]:

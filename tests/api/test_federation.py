@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bridge.helper.store import HelperStore
 from config.settings import FederationSettings
 from tests.fakes.hub import FakeHub, start_fake_hub
 from tests.live import PASSWORD
@@ -145,6 +146,22 @@ async def test_what_the_homeserver_keeps_from_everybody_is_recorded_and_believed
     await hub.settle()
     assert state(hub, room_id, "m.room.name")["name"] == "Deals"
     assert state(hub, room_id, "m.room.member", BOB)["membership"] == "invite"
+
+
+async def test_who_is_elsewhere_has_no_sessions_here_and_no_chat_with_the_helper(hub: FakeHub) -> None:
+    """Synapse answers for its own accounts only: one person elsewhere would hold up everybody behind them."""
+    await stage(hub)
+    services, ended = hub.hub.services, hub.homeserver.ended
+    async with services.db.read() as connection:
+        newcomers = {one.user_id for one in await HelperStore(connection).newcomers(100)}
+    here = await hub.add_person("contoso")
+    await hub.api("POST", "/v1/companies/acme/suspend", {"reason": "unpaid"})
+    await hub.api("POST", f"/v1/people/{here}/suspend", {"reason": "x"})
+    await services.sessions.run_once()
+    assert ended == [here]
+    assert len(await hub.entries("sessions.ended")) == 1
+    assert newcomers
+    assert BOB not in newcomers
 
 
 async def test_the_page_asks_for_the_address_and_for_no_password(hub: FakeHub) -> None:

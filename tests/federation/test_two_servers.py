@@ -194,6 +194,17 @@ async def test_state_that_a_partners_server_makes_changes_nothing(partnership: P
     assert (before.status, after.body) == (200, before.body)
 
 
+async def test_a_partners_server_takes_back_no_state_of_a_room(partnership: Partnership) -> None:
+    """Nobody gets the event; he stays a member."""
+    room_id, bob = await inside(partnership), partnership.bob
+    own = (await bob.state(room_id))["m.room.member", bob.user_id]["event_id"]
+    answer = await bob.call("PUT", f"/rooms/{quote(room_id)}/redact/{quote(own)}/state", {})
+    assert answer.status == 200, "their own server takes it"
+    await refused(partnership, "STATE_FIXED", bob, room_id)
+    assert (await members(partnership, room_id))[bob.user_id] == "join"
+    assert not await sees(partnership, room_id, answer.body["event_id"])
+
+
 async def test_an_account_of_the_partners_server_that_is_not_enrolled_gets_in_nowhere(partnership: Partnership) -> None:
     room_id, partner = await inside(partnership), partnership.pair.partner
     dave = await partner.add_user("dave")

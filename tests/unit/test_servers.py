@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from spaces.model import ObservedRoom
-from spaces.plan import AddMember, Desired, SetState, plan_room
+from spaces.plan import AddMember, Desired, SetState, closes, plan_room
 from spaces.policy.blueprint import creation_content, fixed_state
 from spaces.policy.decide import decide
 from spaces.policy.records import MappingRoster, Standing
@@ -159,3 +159,23 @@ def test_suspension_takes_people_out_and_closes_the_acl() -> None:
     closed = server_acl(BOT, ())
     assert [getattr(action, "user_id", None) for action in actions] == [ERIN, FRANK, None]
     assert actions[-1] == SetState(type="m.room.server_acl", state_key="", content=closed)
+    assert closes(actions[-1])
+
+
+def acl_found(content: dict[str, Any]) -> ObservedRoom:
+    return ObservedRoom(
+        state={**fixed_state(OPEN, BOT), ("m.room.server_acl", ""): content},
+        members={BOT: "join", ALICE: "join", BOB: "join", ERIN: "join", FRANK: "join"},
+    )
+
+
+def test_to_let_a_server_back_in_opens_a_door() -> None:
+    (action,) = plan_room(desired(world()), acl_found(server_acl(BOT, ())), NOW)
+    assert action == SetState(type="m.room.server_acl", state_key="", content=RIGHT, widens=True)
+    assert not closes(action)
+
+
+@pytest.mark.parametrize("allow", [["*"], ["hub.test", "evil.example"], [PARTNER, "evil.example"], None])
+def test_to_shut_a_server_out_closes_one_whatever_else_it_does(allow: list[str] | None) -> None:
+    (action,) = plan_room(desired(world()), acl_found({**RIGHT, "allow": allow}), NOW)
+    assert closes(action)
