@@ -26,6 +26,7 @@ _TABLE = (
     _kind("clock.corrected", "the clock was behind the newest entry; times were held back", "behind_ms"),
     _kind(
         "company.added", "a company entered the hub", "company", "kind", "seats", "until", "external_id", "max_upload",
+        "server",
     ),
     _kind("company.changed", "what a company may do was changed", "company", "max_upload", "before"),
     _kind("company.suspended", "a company's people were shut out", "company", "reason"),
@@ -64,6 +65,7 @@ _TABLE = (
     _kind("reaction.sent", "a reaction was set", *_EVENT, "relates_to"),
     _kind("state.changed", "a room's state changed", *_EVENT, "state_key", "content_sha256"),
     _kind("event.sent", "an event of another type was sent", *_EVENT, "content_sha256"),
+    _kind("event.refused", "another server made an event that was refused here; nobody gets it", *_EVENT),
     _kind("event.malformed", "the homeserver delivered something that is no event", "sha256", "event_id"),
     _kind("guard.refused", "the homeserver refused an act", "code", "act", "count", "minute", "subject"),
     _kind("guard.crashed", "a rule of the guard failed; the act was refused", "act", "count", "minute"),

@@ -42,6 +42,7 @@ from config.settings import Settings
 from config.state import StateDirectory
 from partner_onboarding.access import AccessService
 from partner_onboarding.enrolment import EnrolmentService
+from partner_onboarding.federation import Federation
 from partner_onboarding.holds import HoldService
 from partner_onboarding.limits import LimitService
 from partner_onboarding.model import Person
@@ -220,9 +221,7 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
         db=db,
         homeserver=homeserver,
         onboarding=_onboarding(settings, clock, db, api),
-        enrolment=EnrolmentService(
-            db, api, clock, homeserver, server=settings.homeserver.name, new_claim=lambda: _new_id("clm")
-        ),
+        enrolment=_enrolment(settings, clock, db, api, homeserver),
         access=_access(settings, clock, db, api),
         partnerships=_partnerships(settings, clock, db, api),
         walls=WallService(db, api, clock, host=host),
@@ -230,7 +229,7 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
         audit=audit,
         publisher=publisher,
         reconciler=reconciler,
-        sessions=SessionKeeper(db, homeserver, Inbox("hub", clock), clock),
+        sessions=SessionKeeper(db, homeserver, Inbox("hub", clock), clock, bot),
         holds=HoldService(db, api, clock, host=host, new_id=_new_id),
         limits=LimitService(db, api, clock),
         feed=feed,
@@ -275,6 +274,13 @@ def _onboarding(settings: Settings, clock: Clock, db: Database, api: Inbox) -> O
         invitation_hours=settings.invitations.valid_hours,
         new_id=_new_id,
         new_secret=_new_secret,
+        federation=Federation(own=settings.homeserver.name, servers=settings.federation.servers),
+    )
+
+
+def _enrolment(settings: Settings, clock: Clock, db: Database, api: Inbox, homeserver: Gateway) -> EnrolmentService:
+    return EnrolmentService(
+        db, api, clock, homeserver, server=settings.homeserver.name, new_claim=lambda: _new_id("clm")
     )
 
 

@@ -233,7 +233,8 @@ class Feed:
         """Record ``events`` that are new, once each, in order; returns the engagements whose rooms changed."""
         store = ObservedStore(tx)
         fresh = list({event.event_id: event for event in await self._unknown(tx, events)}.values())
-        members = [event for event in fresh if event.type == "m.room.member" and event.state_key is not None]
+        state = [event for event in fresh if event.state_key is not None and not event.withheld]
+        members = [event for event in state if event.type == "m.room.member"]
         before = dict(await store.memberships([(event.room_id, event.state_key or "") for event in members]))
         users = {event.sender for event in fresh} | {event.state_key or "" for event in members}
         people = await self._people(tx, users)
@@ -244,17 +245,16 @@ class Feed:
             at = (event.room_id, event.state_key or "")
             context = Context(bot=self._bot, people=people, room=room, before=before.get(at))
             drafts.append(draft_of(event, context))
-            for_helper.append((event, room.engagement))
+            if not event.withheld:
+                for_helper.append((event, room.engagement))
             if event in members:
                 before[at] = str(event.content.get("membership"))
-            if event.state_key is not None and room.engagement is not None:
+            if event in state and room.engagement is not None:
                 touched.add(room.engagement)
         await store.take_events([(event.event_id, event.room_id) for event in fresh])
         await store.set_members([_member(event) for event in members])
-        await store.set_state(
-            [_state(event) for event in fresh if event.state_key is not None and event not in members]
-        )
-        await DueStore(tx).seen({event.room_id for event in fresh if event.state_key is not None})
+        await store.set_state([_state(event) for event in state if event not in members])
+        await DueStore(tx).seen({event.room_id for event in state})
         await self._events.put(tx, *drafts)
         await self._mailbox.put_events(tx, for_helper)
         return touched

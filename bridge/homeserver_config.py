@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from sqlalchemy.engine import make_url
 
+from bridge.federation_config import RESOURCE, federation_config
 from config.settings import Settings
 from config.state import StateDirectory
 
@@ -47,6 +48,7 @@ HARDENING: dict[str, Any] = {
     "presence": {"enabled": False},
     "federation_domain_whitelist": [],
     "allow_device_name_lookup_over_federation": False,
+    "allow_profile_lookup_over_federation": False,
     "trusted_key_servers": [],
     "url_preview_enabled": False,
     "enable_authenticated_media": True,
@@ -134,10 +136,11 @@ def homeserver_config(
         "document_key": base64.b64encode(document_key).decode(),
     }
     listener = {"port": server.port, "bind_addresses": [server.listen], "type": "http", "x_forwarded": True}
+    resources = [{"names": ["client"], "compress": False}, *([RESOURCE] if settings.federation.enabled else [])]
     return {
         "server_name": server.name,
         "public_baseurl": server.client_url,
-        "listeners": [{**listener, "resources": [{"names": ["client"], "compress": False}]}],
+        "listeners": [{**listener, "resources": resources}],
         "database": _database(settings, home),
         "signing_key_path": str(home / "signing.key"),
         "media_store_path": str(home / "media"),
@@ -151,9 +154,14 @@ def homeserver_config(
         "max_upload_size": server.max_upload,
         "bcrypt_rounds": BCRYPT_ROUNDS,
         "password_config": {"policy": {"enabled": True, "minimum_length": MIN_PASSWORD}},
-        **HARDENING,
+        **hardening(settings),
         **_LIMITS,
     }
+
+
+def hardening(settings: Settings) -> dict[str, Any]:
+    """The settings that keep companies apart, as these settings want them."""
+    return {**HARDENING, **federation_config(settings.federation)}
 
 
 def _registration(settings: Settings, state: StateDirectory) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from spaces.gateway import (
     RoomRequest,
     SignedDocument,
 )
+from spaces.policy.servers import is_remote
 
 TIMEOUT_S = 30
 CLIENT = "/_matrix/client/v3"
@@ -147,10 +148,12 @@ class SynapseGateway:
 
     async def add_member(self, room_id: str, user_id: str) -> None:
         """See :class:`spaces.gateway.Homeserver`."""
+        remote = is_remote(user_id, self._bot)
+        path = f"{CLIENT}/rooms/{quote(room_id)}/invite" if remote else f"{ADMIN}/v1/join/{quote(room_id)}"
         try:
-            await self._call("POST", f"{ADMIN}/v1/join/{quote(room_id)}", {"user_id": user_id})
+            await self._call("POST", path, {"user_id": user_id})
         except HomeserverRefusedError:
-            if await self._membership(room_id, user_id) != "join":
+            if await self._membership(room_id, user_id) not in (("join", "invite") if remote else ("join",)):
                 raise
 
     async def remove_member(self, room_id: str, user_id: str, reason: str) -> None:

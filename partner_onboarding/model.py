@@ -51,7 +51,9 @@ class InvitationError(ConclaveError):
 class Company:
     """An organisation in the hub; ``seats`` bounds its people, ``not_after`` is the contract's end.
 
-    ``max_upload`` is the largest file in bytes that its people may share, where it has a limit of its own.
+    ``max_upload`` is the largest file in bytes that its people may share, where it has a limit of its own. ``server``
+    is the homeserver of its own, where its people have their accounts; fixed when it is added, because whether a room
+    is open to other servers is fixed when it is made.
     """
 
     id: str
@@ -63,6 +65,7 @@ class Company:
     not_after: Millis | None
     added_at: Millis
     max_upload: int | None = None
+    server: str | None = None
 
     def record(self) -> CompanyRecord:
         """What the policy needs to know."""
@@ -73,6 +76,7 @@ class Company:
             standing=standing,
             not_after=self.not_after,
             max_upload=self.max_upload,
+            server=self.server,
         )
 
 

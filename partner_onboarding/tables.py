@@ -16,7 +16,9 @@ company = Table(
     Column("not_after", BigInteger),
     Column("added_at", BigInteger, nullable=False),
     Column("max_upload", BigInteger),
+    Column("server", Text),
 )
+Index("ix_company_server", company.c.server, unique=True)
 
 person = Table(
     "person",

@@ -76,7 +76,7 @@ class Homeserver(Protocol):
         ...
 
     async def add_member(self, room_id: str, user_id: str) -> None:
-        """Make a person a member, without asking them."""
+        """Make a person a member without asking them; invite one whose account is on another server."""
         ...
 
     async def remove_member(self, room_id: str, user_id: str, reason: str) -> None:

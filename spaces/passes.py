@@ -41,6 +41,7 @@ from spaces.plan import (
 from spaces.policy.blueprint import creation_content
 from spaces.policy.records import Charter, MappingRoster
 from spaces.policy.refusal import Code
+from spaces.policy.servers import is_remote
 from spaces.situation import Situation
 from spaces.store import DocumentStore, RoomStore
 
@@ -174,7 +175,7 @@ class RoomPass:
     async def _try(self, action: Action, room: ManagedRoom, situation: Situation) -> tuple[str | None, bool]:
         """Why the action failed, if it did, and whether there was an answer at all."""
         try:
-            await self._apply(action, room, situation.charters.get(room.key))
+            await self._apply(action, room, situation)
         except HomeserverError as error:
             return error.message, not isinstance(error, HomeserverUnavailableError)
         except Exception:  # one action's failure must not stop the others
@@ -182,9 +183,10 @@ class RoomPass:
             return "internal error; see the hub's log", True
         return None, True
 
-    async def _apply(self, action: Action, room: ManagedRoom, charter: Charter | None) -> None:
+    async def _apply(self, action: Action, room: ManagedRoom, situation: Situation) -> None:
         room_id, now = room.room_id, self._clock()
         if isinstance(action, CreateRoom):
+            charter = situation.charters.get(room.key)
             if charter is None:
                 raise HomeserverRefusedError(NO_CHARTER, errcode="M_UNKNOWN")
             await self._create(action, room, charter)
@@ -195,7 +197,8 @@ class RoomPass:
             self._expected.expect_state(room_id, (action.type, action.state_key), action.content, now)
         elif isinstance(action, AddMember):
             await self._homeserver.add_member(room_id, action.user_id)
-            self._expected.expect_member(room_id, action.user_id, "join", now)
+            membership = "invite" if is_remote(action.user_id, situation.bot) else "join"
+            self._expected.expect_member(room_id, action.user_id, membership, now)
         elif isinstance(action, RemoveMember):
             await self._homeserver.remove_member(room_id, action.user_id, action.reason)
             self._expected.expect_member(room_id, action.user_id, "leave", now)

@@ -8,6 +8,7 @@ from spaces.model import MEMBER, ObservedRoom
 from spaces.policy.blueprint import CALL_MEMBER, agrees, fixed_state
 from spaces.policy.records import Charter, Instant, PersonRecord, RoomKind, Roster
 from spaces.policy.rules import SPACE_LINKS, refuse_person
+from spaces.policy.servers import is_remote, open_servers, server_acl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,16 +20,17 @@ class CreateRoom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetState:
-    """Set one piece of state."""
+    """Set one piece of state; ``widens`` says that more servers than now take part in the room afterwards."""
 
     type: str
     state_key: str
     content: Mapping[str, Any]
+    widens: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddMember:
-    """Make a person a member."""
+    """Make a person a member; one of another server is invited, for nobody here can accept for them."""
 
     user_id: str
 
@@ -70,7 +72,7 @@ def plan_room(desired: Desired, observed: ObservedRoom | None, now: Instant) -> 
 
     ``observed`` is ``None`` for a room that does not exist.
     """
-    wanted = _wanted(desired)
+    wanted = {**_wanted(desired), **_acl(desired, now)}
     if observed is None:
         return [CreateRoom(state=wanted)]
     actions: list[Action] = list(_removals(desired, observed, now))
@@ -79,16 +81,31 @@ def plan_room(desired: Desired, observed: ObservedRoom | None, now: Instant) -> 
     for (event_type, state_key), content in wanted.items():
         found = observed.state.get((event_type, state_key))
         if found is None or not agrees(content, found, event_type):
-            actions.append(SetState(type=event_type, state_key=state_key, content=content))
+            widens = event_type == "m.room.server_acl" and _admits_more(content, found)
+            actions.append(SetState(type=event_type, state_key=state_key, content=content, widens=widens))
     for (event_type, state_key), content in sorted(observed.state.items()):
         if event_type in SPACE_LINKS and (event_type, state_key) not in wanted and content:
             actions.append(SetState(type=event_type, state_key=state_key, content={}))
     actions += [AddMember(user_id=user) for user in desired.charter.accounts if observed.members.get(user) != "join"]
-    for person in desired.people:
-        absent = observed.members.get(person.user_id) != "join"
-        if absent and refuse_person(person.user_id, desired.charter, desired.roster, now) is None:
-            actions.append(AddMember(user_id=person.user_id))
-    return actions
+    absent = [person.user_id for person in desired.people if _is_absent(person.user_id, desired, observed)]
+    # Inviting asks another server, which may be down: what does not depend on it comes first.
+    absent.sort(key=lambda user_id: is_remote(user_id, desired.bot))
+    entitled = (user for user in absent if refuse_person(user, desired.charter, desired.roster, now) is None)
+    return [*actions, *(AddMember(user_id=user_id) for user_id in entitled)]
+
+
+def _is_absent(user_id: str, desired: Desired, observed: ObservedRoom) -> bool:
+    """Whether something has to be done for this person; one of another server is invited, and joins when they like."""
+    membership = observed.members.get(user_id)
+    return membership != "join" and not (membership == "invite" and is_remote(user_id, desired.bot))
+
+
+def _acl(desired: Desired, now: Instant) -> dict[Element, Mapping[str, Any]]:
+    """The server ACL of a room with partners' servers: those of companies that are shut out are not in it."""
+    if not desired.charter.servers:
+        return {}
+    servers = open_servers(desired.charter, desired.roster, now)
+    return {("m.room.server_acl", ""): server_acl(desired.bot, servers)}
 
 
 def remove_all(observed: ObservedRoom, bot: str, reason: str) -> list[Action]:
@@ -120,13 +137,22 @@ def element_of(action: Action) -> Element:
 def closes(action: Action) -> bool:
     """Whether the action only takes away: it is done at once even where everything else waits to be applied.
 
-    The charter's state for doors, history, power and encryption is the narrowest there is: to set it opens nothing.
+    The charter's state for doors, history, power and encryption is the narrowest there is: to set it opens nothing. The
+    list of servers alone may get longer, when a company comes back.
     """
-    return isinstance(action, RemoveMember) or (isinstance(action, SetState) and action.type not in _OPENINGS)
+    if isinstance(action, SetState):
+        return action.type not in _OPENINGS and not action.widens
+    return isinstance(action, RemoveMember)
 
 
 def _wanted(desired: Desired) -> dict[Element, Mapping[str, Any]]:
     return {**fixed_state(desired.charter, desired.bot), **desired.links}
+
+
+def _admits_more(wanted: Mapping[str, Any], found: Mapping[str, Any] | None) -> bool:
+    """Whether a server ACL lets in all that is let in now, and more; without an ACL everybody is let in."""
+    allowed = None if found is None else found.get("allow")
+    return isinstance(allowed, list) and all(host in wanted["allow"] for host in allowed) and wanted != found
 
 
 def _removals(desired: Desired, observed: ObservedRoom, now: Instant) -> Iterable[RemoveMember]:

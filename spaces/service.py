@@ -210,6 +210,7 @@ class PartnershipService:
             Party.HOST_TEAM: Admission(company=host.company, team=engagement.team),
             Party.PARTNER: Admission(company=partner.company),
         }
+        server = () if partner.server is None else (partner.server,)
         return [
             Charter(
                 key=self._new_key(),
@@ -222,6 +223,7 @@ class PartnershipService:
                 recording=part.recording,
                 room_version=self._room_version,
                 contact=contact,
+                servers=server if Party.PARTNER in part.who else (),
             )
             for kind, part in parts
         ]

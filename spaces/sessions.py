@@ -15,6 +15,7 @@ from config.clock import Clock
 from config.db import Database
 from config.errors import ConclaveError
 from spaces.gateway import Homeserver
+from spaces.policy.servers import is_remote
 from spaces.session_store import SessionStore, ShutOut
 
 log = structlog.get_logger()
@@ -26,11 +27,12 @@ RETRY_S = 1
 class SessionKeeper:
     """Ends sessions when woken, and looks once a minute for contracts that ended meanwhile."""
 
-    def __init__(self, db: Database, homeserver: Homeserver, inbox: Inbox, clock: Clock) -> None:
+    def __init__(self, db: Database, homeserver: Homeserver, inbox: Inbox, clock: Clock, bot: str) -> None:
         self._db = db
         self._homeserver = homeserver
         self._inbox = inbox
         self._clock = clock
+        self._bot = bot
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -61,7 +63,8 @@ class SessionKeeper:
         """
         async with self._db.read() as connection:
             people = await SessionStore(connection).due(self._clock())
-        for person in people:
+        # Who has an account on another server has no session here.
+        for person in (item for item in people if not is_remote(item.record.user_id, self._bot)):
             await self._homeserver.end_sessions(person.record.user_id)
             async with self._db.begin() as tx:
                 await SessionStore(tx).note(person)

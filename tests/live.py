@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -84,7 +84,7 @@ class User:
         content = {
             "algorithm": "m.megolm.v1.aes-sha2",
             "ciphertext": base64.b64encode(f"sealed {text}".encode()).decode(),
-            "session_id": f"session.of.{self.person}",
+            "session_id": f"session-of-{self.person}",
             "device_id": "DEVICE",
             "sender_key": "key",
         }
@@ -251,13 +251,25 @@ def live_settings(place: Path, **homeserver: Any) -> Settings:
 
 
 @asynccontextmanager
-async def start_live_hub(place: Path, *, guard: str = GUARD, **homeserver: Any) -> AsyncIterator[LiveHub]:
-    """Start everything in this process, with Synapse as a child; ``guard`` is the module that it loads."""
-    settings = live_settings(place, **homeserver)
+async def start_live_hub(
+    place: Path,
+    *,
+    guard: str = GUARD,
+    settings: Settings | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    **homeserver: Any,
+) -> AsyncIterator[LiveHub]:
+    """Start everything in this process, with Synapse as a child.
+
+    ``guard`` is the module that it loads; ``overrides`` are for its configuration.
+    """
+    settings = settings or live_settings(place, **homeserver)
     state = StateDirectory(settings.state_dir)
     state.prepare()
     async with open_hub(settings, state, migrate=True) as hub, aiohttp.ClientSession() as session:
-        files = write_homeserver_config(settings, state, hub.keys.document.public.public_key, NO_LIMITS)
+        files = write_homeserver_config(
+            settings, state, hub.keys.document.public.public_key, {**NO_LIMITS, **(overrides or {})}
+        )
         files.config.write_text(files.config.read_text().replace(GUARD, guard))
         synapse = EmbeddedHomeserver(files, settings.homeserver)
         async with listening(hub.web, settings.hub.listen, settings.hub.port):

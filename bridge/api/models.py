@@ -88,6 +88,7 @@ class CompanyAdd(_Model):
     seats: int | None = Field(default=None, ge=1, le=1_000_000)
     until: Date | None = Field(default=None, description="last day of the contract")
     max_upload: int | None = Field(default=None, ge=1, le=2**40, description="largest file in bytes")
+    homeserver: Text | None = Field(default=None, description="its own homeserver, such as partner.example")
 
 
 class Reason(_Model):
@@ -112,6 +113,7 @@ class CompanyView(_Model):
     until: str | None
     max_upload: int | None
     added_at: str
+    homeserver: str | None
 
 
 class PersonInvite(_Model):

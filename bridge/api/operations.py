@@ -10,13 +10,14 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from bridge.api import access, holds, ledger, partners, plans, walls
+from bridge.api import access, federation, holds, ledger, partners, plans, walls
 from bridge.api import models as m
 from bridge.api import models_holds as h
 from bridge.api import plan_models as pm
 from bridge.api import wall_models as wm
 from bridge.api.authorisation import Permission
 from bridge.api.call import Call
+from bridge.api.federation_models import RemoteEnrolment
 
 Handler = Callable[[Call[Any, Any]], Awaitable[BaseModel]]
 StreamHandler = Callable[[Call[Any, Any], web.Request], Awaitable[web.StreamResponse]]
@@ -114,6 +115,16 @@ OPERATIONS: tuple[Operation, ...] = (
         body=m.Enrolment,
         status=201,
         problems=(410, 502),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/enrol/remote",
+        needs=P.ANYONE,
+        handler=federation.enrol_remote,
+        answer=m.Enrolled,
+        body=RemoteEnrolment,
+        status=201,
+        problems=(410,),
     ),
     _read("/v1/people", P.READ_PARTNERS, partners.list_people, m.Page[m.PersonView], m.PersonQuery),
     _read("/v1/people/{person}", P.READ_PARTNERS, partners.show_person, m.PersonDetail),

@@ -63,6 +63,7 @@ async def add_company(call: Call[NoQuery, CompanyAdd]) -> CompanyView:
         seats=body.seats,
         not_after=until,
         max_upload=body.max_upload,
+        server=body.homeserver,
         actor=call.actor,
     )
     await call.enforce()

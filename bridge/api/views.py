@@ -41,6 +41,7 @@ def company_view(company: Company) -> CompanyView:
         until=last_day(company.not_after),
         max_upload=company.max_upload,
         added_at=iso(company.added_at),
+        homeserver=company.server,
     )
 
 

@@ -25,16 +25,21 @@ def add(  # noqa: PLR0913, PLR0917  # each is an option of the command
     seats: Annotated[int | None, typer.Option(help="How many people it may have.")] = None,
     external_id: Annotated[str | None, typer.Option(help="Your own key for it, such as a CRM number.")] = None,
     max_upload: Annotated[str | None, typer.Option(help="The largest file it may share, such as 10M.")] = None,
+    homeserver: Annotated[
+        str | None, typer.Option(help="Its own homeserver, such as partner.example; fixed from then on.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Enter a company. Nobody there can see anyone until there is an engagement."""
     body: dict[str, Any] = {"id": company, "name": name, "kind": kind, "until": until, "seats": seats}
     body |= {"external_id": external_id, "max_upload": None if max_upload is None else size(max_upload)}
-    found = client_of(ctx).post("/v1/companies", body)
+    found = client_of(ctx).post("/v1/companies", {**body, "homeserver": homeserver})
     if as_json:
         write_json(found)
     else:
         say(f"Added {found['name']} ({found['id']}). No engagement yet: nobody there can see anyone here.")
+        if found["homeserver"]:
+            say(f"  homeserver  {found['homeserver']}   (its people keep their accounts there)")
 
 
 @app.command("list")
@@ -77,6 +82,7 @@ def show_(ctx: typer.Context, company: Company, as_json: Json = False) -> None:
                 "files",
                 f"at most {found['max_upload']:,} bytes" if found["max_upload"] else "as large as the server takes",
             ),
+            ("homeserver", found["homeserver"] or "the hub's"),
             ("added", day(found["added_at"])),
             ("people", ", ".join(f"{one['name']} ({one['status']})" for one in people) or "none yet"),
         ],

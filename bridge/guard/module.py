@@ -19,6 +19,7 @@ from synapse.module_api.errors import ConfigError, SynapseError
 from bridge.guard import resources, screened, store
 from bridge.guard.acts import Acts
 from bridge.guard.documents import Documents
+from bridge.guard.federation import FederationDoor
 from bridge.guard.refusals import Refusals, act_of
 from bridge.guard.sign_in import EqualTime
 from spaces.policy.blueprint import ROOM_KEY
@@ -28,6 +29,7 @@ from spaces.policy.refusal import Code, Refusal
 from spaces.policy.rules import EventRequest, refuse_account
 
 PREVIOUS = "org.conclave.prev"
+WITHHELD = "org.conclave.withheld"
 _CREATE = ("m.room.create", "")
 
 logger = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ class Guard:
             check_event_allowed=self.check_event_allowed, on_create_room=self.on_create_room
         )
         api.register_spam_checker_callbacks(check_login_for_spam=self.check_login_for_spam)
+        FederationDoor(api, bot=config.bot, judge=self._judge, refuse=self._refuse)
         api.register_add_extra_fields_to_unsigned_client_event_callbacks(
             add_field_to_unsigned_callback=_previous_events
         )
@@ -219,5 +222,9 @@ def _plain(value: Any) -> Any:
 
 
 async def _previous_events(event: EventBase) -> dict[str, Any]:
-    """Tell the hub's feed which events came before, so that it notices one that was never delivered."""
-    return {PREVIOUS: list(event.prev_event_ids())}
+    """Tell the hub's feed which events came before, so that it notices one that was never delivered.
+
+    And which ones Synapse keeps from everybody: it delivers them to an application service all the same.
+    """
+    withheld = {WITHHELD: True} if event.internal_metadata.is_soft_failed() else {}
+    return {PREVIOUS: list(event.prev_event_ids()), **withheld}

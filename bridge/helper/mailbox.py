@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bridge.events import Event
 from bridge.helper.store import PREFIX, HelperStore, Mail, MailKind
 from config.clock import DAY, HOUR, Clock
+from spaces.policy.servers import is_remote
 
 log = structlog.get_logger()
 
@@ -111,7 +112,8 @@ class Mailbox:
         store, now = HelperStore(tx), self._clock()
         latest = {(str(item["actor"]), str(item["code"])[:MAX_ID]): item for item in items}
         for (user_id, code), item in latest.items():
-            if user_id in people and await store.notice(user_id, code, now, EXPLAIN_EVERY):
+            here = user_id in people and not is_remote(user_id, self._bot)  # who is elsewhere has no chat
+            if here and await store.notice(user_id, code, now, EXPLAIN_EVERY):
                 body = {"code": code, "act": str(item["act"])[:MAX_ID], "room": str(item["room"])[:MAX_ID]}
                 await store.put([self._fresh(MailKind.REFUSAL, user_id, body)])
 

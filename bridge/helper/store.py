@@ -105,9 +105,10 @@ class HelperStore:
     # --- people and rooms
 
     async def newcomers(self, limit: int) -> list[Newcomer]:
-        """Up to ``limit`` enrolled people without a chat."""
+        """Up to ``limit`` enrolled people without a chat; those with an account on another server get none."""
         missing = ~select(engagement.c.id).where(engagement.c.id == literal(PREFIX).concat(person.c.id)).exists()
-        where = (person.c.user_id.is_not(None), ~person.c.suspended, missing)
+        here = person.c.company.in_(select(company.c.id).where(company.c.server.is_(None)))
+        where = (person.c.user_id.is_not(None), ~person.c.suspended, here, missing)
         statement = select(person.c.id, person.c.company, person.c.user_id).where(*where).order_by(person.c.id)
         rows = await self._tx.execute(statement.limit(limit))
         return [Newcomer(person=row.id, company=row.company, user_id=row.user_id) for row in rows]

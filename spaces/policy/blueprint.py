@@ -5,6 +5,7 @@ from typing import Any
 
 from spaces.policy.envelope import MEGOLM
 from spaces.policy.records import Charter, RoomKind
+from spaces.policy.servers import server_acl
 
 ROOM_KEY = "org.conclave.room"
 """Member of the ``m.room.create`` content that names the charter; a room has it from its first event on."""
@@ -21,7 +22,7 @@ StateKey = tuple[str, str]
 
 def creation_content(charter: Charter) -> dict[str, Any]:
     """The ``content`` of the room's ``m.room.create`` that the hub asks for (specification, m.room.create)."""
-    content: dict[str, Any] = {ROOM_KEY: charter.key, "m.federate": False}
+    content: dict[str, Any] = {ROOM_KEY: charter.key, "m.federate": bool(charter.servers)}
     if charter.kind is RoomKind.SPACE:
         content["type"] = "m.space"
     return content
@@ -43,6 +44,8 @@ def fixed_state(charter: Charter, bot: str) -> dict[StateKey, dict[str, Any]]:
             "rotation_period_msgs": ROTATION_MESSAGES,
             "rotation_period_ms": ROTATION_MS,
         }
+    if charter.servers:
+        state["m.room.server_acl", ""] = server_acl(bot, charter.servers)
     return state
 
 

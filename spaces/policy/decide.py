@@ -15,6 +15,7 @@ from spaces.policy.rules import (
     refuse_timeline,
     refuse_uncharted,
 )
+from spaces.policy.servers import is_remote, refuse_server
 
 
 def decide(request: EventRequest, charter: Charter | None, roster: Roster, now: Instant, bot: str) -> Refusal | None:
@@ -31,6 +32,13 @@ def _decide(request: EventRequest, charter: Charter | None, roster: Roster, now:
         return refuse_upgrade(request.content) or refuse_creation(request, charter, bot)
     if charter is None:
         return refuse_uncharted(request, bot)
+    refusal = _refuse_in_room(request, charter, roster, now, bot)
+    if refusal is None and is_remote(request.sender, bot):
+        refusal = refuse_server(request.sender, charter, roster)
+    return refusal
+
+
+def _refuse_in_room(request: EventRequest, charter: Charter, roster: Roster, now: Instant, bot: str) -> Refusal | None:
     if request.type == "m.room.member" and request.state_key is not None:
         return refuse_membership(request, charter, roster, now, bot)
     known = request.sender == bot or request.sender in charter.accounts

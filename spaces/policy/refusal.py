@@ -36,6 +36,7 @@ class Code(StrEnum):
     ROOM_EXISTS = "ROOM_EXISTS"
     ROOM_KEPT = "ROOM_KEPT"
     SERVER_ACL_FIXED = "SERVER_ACL_FIXED"
+    SERVER_NOT_ADMITTED = "SERVER_NOT_ADMITTED"
     SPACE_QUIET = "SPACE_QUIET"
     STATE_FIXED = "STATE_FIXED"
     UPGRADE_BY_HUB = "UPGRADE_BY_HUB"
@@ -90,6 +91,7 @@ EXPLANATIONS: dict[Code, Explanation] = {
         meaning="the hub's rooms are not deleted while their engagement is open", lifted_by=_MANAGER
     ),
     Code.SERVER_ACL_FIXED: Explanation(meaning="which servers take part is the charter's to say", lifted_by=_NOBODY),
+    Code.SERVER_NOT_ADMITTED: Explanation(meaning="the homeserver has no part in this engagement", lifted_by=_MANAGER),
     Code.SPACE_QUIET: Explanation(meaning="a Space carries no conversation; its rooms do", lifted_by=_NOBODY),
     Code.STATE_FIXED: Explanation(meaning="this part of a room is the charter's to say", lifted_by=_MANAGER),
     Code.UPGRADE_BY_HUB: Explanation(meaning="rooms are not replaced by their members", lifted_by=_NOBODY),

@@ -11,6 +11,7 @@ from spaces.policy.blueprint import CALL_MEMBER, ROOM_KEY, agrees, creation_cont
 from spaces.policy.envelope import is_call_member, is_name, is_own_call_key, is_reaction, is_sealed
 from spaces.policy.records import Charter, CompanyRecord, Instant, PersonRecord, RoomKind, Roster, Standing
 from spaces.policy.refusal import Code, Refusal
+from spaces.policy.servers import acl_is_within
 
 SPACE_LINKS = frozenset({"m.space.child", "m.space.parent"})
 MEMBERSHIP_MEMBERS = frozenset({"membership", "displayname", "avatar_url", "reason"})
@@ -204,6 +205,8 @@ def refuse_hub_event(request: EventRequest, charter: Charter, bot: str) -> Refus
         return None
     wanted = fixed_state(charter, bot).get((request.type, request.state_key))
     if wanted is not None and agrees(wanted, request.content, request.type):
+        return None
+    if request.type == "m.room.server_acl" and wanted is not None and acl_is_within(request.content, charter, bot):
         return None
     return _state_refusal(request.type)
 

@@ -184,7 +184,7 @@ async def test_content_is_nowhere_in_the_ledger(live: LiveHub) -> None:
 
     (entry,) = await until(arrived)
     assert "telling" not in repr(entry)
-    assert entry["data"]["session_id"] == f"session.of.{scene.bob.person}"
+    assert entry["data"]["session_id"] == f"session-of-{scene.bob.person}"
 
 
 async def test_the_hubs_account_has_no_device(live: LiveHub) -> None:

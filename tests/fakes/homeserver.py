@@ -18,6 +18,7 @@ from spaces.policy.decide import decide
 from spaces.policy.documents import DocumentKind, charter_of, company_of, person_of
 from spaces.policy.records import Charter, MappingRoster
 from spaces.policy.rules import EventRequest
+from spaces.policy.servers import is_remote
 
 PAGE = 100
 Deliver = Callable[[str, list[dict[str, Any]]], Awaitable[None]]
@@ -190,6 +191,11 @@ class FakeHomeserver:
 
     async def add_member(self, room_id: str, user_id: str) -> None:
         self._look("add_member")
+        if is_remote(user_id, self.bot):
+            if self._membership(room_id, user_id) not in ("join", "invite"):
+                self._send(room_id, self.bot, "m.room.member", {"membership": "invite"}, user_id)
+            self._count("add_member")
+            return
         if user_id not in self.accounts:
             raise HomeserverRefusedError("no such user", errcode="M_NOT_FOUND")
         if user_id not in self.members(room_id):
@@ -201,8 +207,7 @@ class FakeHomeserver:
 
     async def remove_member(self, room_id: str, user_id: str, reason: str) -> None:
         self._look("remove_member")
-        state = self.rooms[room_id].state.get(("m.room.member", user_id), {})
-        if state.get("membership") in ("join", "invite", "knock"):
+        if self._membership(room_id, user_id) in ("join", "invite", "knock"):
             self._send(room_id, self.bot, "m.room.member", {"membership": "leave", "reason": reason}, user_id)
         self._count("remove_member")
 
@@ -228,6 +233,9 @@ class FakeHomeserver:
         return Timeline(events=newest_first[at : at + PAGE], end=end)
 
     # --- inside
+
+    def _membership(self, room_id: str, user_id: str) -> object:
+        return self.rooms[room_id].state.get(("m.room.member", user_id), {}).get("membership")
 
     def _look(self, call: str) -> None:
         self.calls.append(call)

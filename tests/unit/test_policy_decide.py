@@ -46,6 +46,7 @@ from tests.policy import (
 Example = tuple[EventRequest, Charter | None, MappingRoster]
 SAYS = event("m.room.encrypted", SEALED)
 MEMBERS = ["membership", "reason", "algorithm", "ciphertext", "session_id", "m.relates_to", "redacts", "topic"]
+ELSEWHERE = "@erin.northwind:partner.example"
 BY_GUARD = {Code.GUARD_FAILED, Code.ROOM_EXISTS}
 BY_ENGAGEMENT = {Code.WALL_STANDS}  # said before there is a charter: see tests/unit/test_walls.py
 
@@ -76,6 +77,7 @@ EXAMPLES: dict[Code, Example] = {
     Code.REDACTION_BY_SENDER: (replace(REDACTS, sender=BOT), CHARTER, ROSTER),
     Code.ROOM_BY_HUB: (event("m.room.create", {}, ""), None, ROSTER),
     Code.SERVER_ACL_FIXED: (event("m.room.server_acl", {}, ""), CHARTER, ROSTER),
+    Code.SERVER_NOT_ADMITTED: (replace(SAYS, sender=ELSEWHERE), CHARTER, changed(person(ELSEWHERE))),
     Code.SPACE_QUIET: (SAYS, SPACE, ROSTER),
     Code.STATE_FIXED: (event("m.room.name", {"name": "x"}, ""), CHARTER, ROSTER),
     Code.UPGRADE_BY_HUB: (event("m.room.tombstone", {}, ""), CHARTER, ROSTER),
