@@ -12,6 +12,7 @@ from partner_onboarding.model import (
     MAX_NAME,
     MAX_PASSWORD,
     MIN_PASSWORD,
+    RESERVED,
     Company,
     CompanyKind,
     Invitation,
@@ -181,7 +182,9 @@ def test_a_bad_user_name_is_refused_in_words(value: str) -> None:
     assert error.value.field == "username"
 
 
-_usernames = st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,8}[a-z0-9])?", fullmatch=True)
+_usernames = st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,8}[a-z0-9])?", fullmatch=True).filter(
+    lambda name: ".." not in name and not name.startswith("conclave") and name not in RESERVED
+)
 _companies = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)
 
 
