@@ -5,7 +5,8 @@ never signs what a crash could take back, and every head it signs extends the on
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,8 +18,8 @@ from audit.inbox import Inbox
 from audit.note import Checkpoint
 from audit.signer import CheckpointSigner, Head, SignerRefusedError
 from audit.store import EntryRow, InboxRow, LedgerHead, LedgerStore
-from audit.tiles import Edge, TileHashes, read_edge
-from audit.tree import consistency_proof, leaf_hash
+from audit.tiles import Edge, TileError, TileHashes, read_edge
+from audit.tree import ProofError, consistency_proof, leaf_hash
 from config.clock import SECOND, Millis
 from config.db import Database
 
@@ -29,6 +30,15 @@ CLOCK_TOLERANCE = SECOND
 
 T = TypeVar("T")
 Tiles = Callable[[int, int], Sequence[bytes]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """What a batch came to: its entries, the head after it, the tiles at the tree's edge before and after it."""
+
+    entries: int
+    head: Head
+    tiles: Mapping[tuple[int, int], Sequence[bytes]]
 
 
 class Sequencer:
@@ -54,33 +64,32 @@ class Sequencer:
             DatabaseUnavailableError: Nothing was written.
             SignerRefusedError: The database does not extend what was signed; entries wait, unsigned.
         """
-        written = 0
-        if await self._waiting():
-            written = await self._append()
-        await self._sign()
-        return written
-
-    async def _waiting(self) -> bool:
         async with self._db.read() as connection:
-            return (await LedgerStore(connection).backlog())[0] > 0
+            waiting, unsigned = await LedgerStore(connection).pending()
+        appended = await self._append() if waiting else None
+        if appended is not None and await self._sign_appended(appended):
+            return appended.entries
+        if appended is not None or unsigned:
+            await self._sign_stored()
+        return 0 if appended is None else appended.entries
 
-    async def _append(self) -> int:
+    async def _append(self) -> Appended | None:
         async with self._db.begin() as tx:
             store = LedgerStore(tx)
             head = await store.head()
             rows = await store.take_inbox(self._batch)
             if not rows:
-                return 0
-            edge = await self._edge_at(head, store)
+                return None
+            before = await self._edge_at(head, store)
             entries = await _place(rows, head, store)
-            edge, tiles = edge.append([leaf_hash(entry.body) for entry in entries])
+            edge, tiles = before.append([leaf_hash(entry.body) for entry in entries])
             after = Head(edge.frontier.size, edge.frontier.root())
             await store.move_head(head, after, entries[-1].at)  # first: it keeps a second sequencer out
             await store.append(entries)
             await store.save_tiles(tiles)
             await self._note_clock(tx, entries[-1].at - rows[-1].at)
         self._edge = edge
-        return len(rows)
+        return Appended(entries=len(rows), head=after, tiles={**before.tiles(), **tiles})
 
     async def _note_clock(self, tx: AsyncConnection, behind: Millis) -> None:
         """Say in the log, once an episode, that the clock went back and times are held at the newest entry's."""
@@ -97,7 +106,17 @@ class Sequencer:
             return known
         return await with_tiles(store, lambda tile: read_edge(head.size, tile))
 
-    async def _sign(self) -> None:
+    async def _sign_appended(self, appended: Appended) -> bool:
+        """Have the head that was just committed signed, from memory; false where that takes what is stored."""
+        head, signed = appended.head, await self._signer.head()
+        try:
+            proof = _consistency(signed.size, head.size, lambda level, tile: appended.tiles[level, tile])
+            await self._publish(head, proof)
+        except (KeyError, TileError, ProofError, SignerRefusedError):
+            return False
+        return True
+
+    async def _sign_stored(self) -> None:
         """Have the newest head signed; when another sequencer had a newer one signed meanwhile, that one."""
         while True:
             signed = await self._signer.head()  # before the database is read: what is signed is committed
@@ -109,14 +128,22 @@ class Sequencer:
                 first = min(signed.size, head.size)
                 proof = await with_tiles(store, partial(_consistency, first, head.size))
             try:
-                note = await self._signer.sign(Checkpoint(origin=self._origin, size=head.size, root=head.root), proof)
+                await self._publish(Head(head.size, head.root), proof)
             except SignerRefusedError:
                 if await self._signer.head() == signed:
                     raise
-                continue
-            async with self._db.begin() as tx:
-                await LedgerStore(tx).set_checkpoint(head.size, note)
-            return
+            else:
+                return
+
+    async def _publish(self, head: Head, proof: Sequence[bytes]) -> None:
+        """Make the signed checkpoint over ``head`` the newest one.
+
+        Raises:
+            SignerRefusedError: ``head`` does not extend what was signed.
+        """
+        note = await self._signer.sign(Checkpoint(origin=self._origin, size=head.size, root=head.root), proof)
+        async with self._db.begin() as tx:
+            await LedgerStore(tx).set_checkpoint(head.size, note)
 
 
 def _consistency(first: int, second: int, tile: Tiles) -> list[bytes]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Row, delete, func, insert, select, tuple_, update
+from sqlalchemy import Row, delete, exists, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -100,6 +100,18 @@ class LedgerStore:
         """How many entries wait, and since when the oldest of them does."""
         row = (await self._tx.execute(select(func.count(), func.min(inbox.c.at)).select_from(inbox))).one()
         return int(row[0]), row[1]
+
+    async def pending(self) -> tuple[bool, bool]:
+        """Whether entries wait for their place, and whether the log's head waits for its signature."""
+        row = (
+            await self._tx.execute(
+                select(
+                    exists(select(inbox.c.id)),
+                    exists(select(ledger_head.c.id).where(ledger_head.c.size > ledger_head.c.signed_size)),
+                )
+            )
+        ).one()
+        return bool(row[0]), bool(row[1])
 
     async def take_inbox(self, limit: int) -> list[InboxRow]:
         """Take up to ``limit`` waiting rows out, the oldest first."""

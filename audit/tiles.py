@@ -157,6 +157,15 @@ class Edge:
         partial.extend(self.partial[level:])
         return Edge(self.frontier.extend(leaf_hashes), tuple(partial)), changed
 
+    def tiles(self) -> dict[tuple[int, int], tuple[bytes, ...]]:
+        """Its partial tiles: (level, index) → their hashes."""
+        found, count = {}, self.frontier.size
+        for level, hashes in enumerate(self.partial):
+            count //= TILE_WIDTH
+            if hashes:
+                found[level, count] = hashes
+        return found
+
 
 def read_edge(size: int, tile: Callable[[int, int], Sequence[bytes]]) -> Edge:
     """The edge of a tree of ``size`` leaves, read from its stored tiles."""

@@ -109,10 +109,11 @@ class Hub:
 
     async def _drain(self) -> None:
         db, readiness = self.services.db, self.services.readiness
-        db.wrote.clear()
         try:
-            while await self.sequencer.step():
-                pass
+            while True:
+                db.wrote.clear()  # what the sequencer itself commits is no reason to look twice
+                if not await self.sequencer.step():
+                    break
             readiness.signing_error = None
         except LedgerConflictError as error:
             log.warning("sequencer_overtaken", reason=error.message)

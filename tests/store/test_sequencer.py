@@ -89,6 +89,17 @@ async def test_the_signed_head_is_that_of_the_entries(log: Log) -> None:
         assert await log.checkpoint() == Checkpoint(origin=ORIGIN, size=len(bodies), root=root)
 
 
+async def test_a_batch_after_the_first_is_signed_from_memory(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    await log.put(300)
+    await log.drain()
+    with monkeypatch.context() as patched:
+        patched.delattr(LedgerStore, "tile")
+        for _ in range(3):
+            await log.put(90)
+            await log.drain()
+    assert (await log.checkpoint()).size == 570
+
+
 async def test_sixteen_writers_leave_every_entry_once_and_no_gap(log: Log) -> None:
     async def write() -> None:
         for _ in range(10):

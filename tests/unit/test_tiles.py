@@ -166,6 +166,15 @@ def test_subtrees_and_proofs_are_read_from_tiles(size: int, data: st.DataObject)
     assert consistency_proof(first, size, hashes) == proof(first, size)
 
 
+@given(st.integers(0, LARGEST), st.integers(1, 600))
+def test_the_edge_before_and_what_changed_prove_that_the_tree_was_extended(before: int, count: int) -> None:
+    edge, _ = Edge().append(leaves(0, before))
+    after, changed = edge.append(leaves(before, before + count))
+    tiles = {**edge.tiles(), **changed}
+    found = consistency_proof(before, after.frontier.size, TileHashes(lambda level, tile: tiles[level, tile]))
+    assert found == (proof(before, before + count) if before else [])
+
+
 def test_a_tile_with_too_few_hashes_is_refused() -> None:
     hashes = TileHashes(reader({(0, 1): leaves(256, 300)}))
     with pytest.raises(TileError, match="tile 0/1 holds 44 hashes, too few"):
