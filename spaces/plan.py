@@ -63,7 +63,8 @@ class Desired:
 def plan_room(desired: Desired, observed: ObservedRoom | None, now: Instant) -> list[Action]:
     """The actions, in order, that make the room what it should be; empty when it is.
 
-    ``observed`` is ``None`` for a room that does not exist.
+    ``observed`` is ``None`` for a room that does not exist. Nobody is put into a direct room: the guard lets the two
+    in when one of them asks for it, and who left is not brought back.
     """
     wanted = {**fixed_state(desired.charter, desired.bot), **desired.links}
     if observed is None:
@@ -73,7 +74,7 @@ def plan_room(desired: Desired, observed: ObservedRoom | None, now: Instant) -> 
         found = observed.state.get((event_type, state_key))
         if found is None or not agrees(content, found, event_type):
             actions.append(SetState(type=event_type, state_key=state_key, content=content))
-    for person in desired.people:
+    for person in desired.people if desired.charter.kind is not RoomKind.DIRECT else ():
         absent = observed.members.get(person.user_id) != "join"
         if absent and refuse_person(person.user_id, desired.charter, desired.roster, now) is None:
             actions.append(AddMember(user_id=person.user_id))
@@ -93,12 +94,12 @@ def _removals(desired: Desired, observed: ObservedRoom, now: Instant) -> Iterabl
 def links_of(
     charter: Charter, space_id: str | None, children: Sequence[tuple[int, str]], server: str
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """The Space's ``m.space.child`` for each (order, room id), or the room's ``m.space.parent``."""
+    """The Space's ``m.space.child`` for each (order, room id), or a room's ``m.space.parent``; direct rooms are apart."""
     if charter.kind is RoomKind.SPACE:
         return {
             ("m.space.child", room_id): {"via": [server], "order": f"{order:04d}", "suggested": True}
             for order, room_id in children
         }
-    if space_id is None:
+    if space_id is None or charter.kind is RoomKind.DIRECT:
         return {}
     return {("m.space.parent", space_id): {"via": [server], "canonical": True}}

@@ -159,6 +159,7 @@ class Reconciler:
             situation = await self._situation([room.engagement])
             before = room = next((item for item in situation.rooms if item.key == room.key), room)
             if room.retry_at > self._clock():
+                self._wake_later(room.engagement, room.retry_at - self._clock())
                 return
             try:
                 room = await self._converge(room, situation, create_only=create_only)

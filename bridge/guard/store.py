@@ -15,6 +15,7 @@ from spaces.policy.documents import Document
 CLAIM_GRACE_MS = 60_000
 MINUTE_MS = 60_000
 BATCH = 100
+DIRECT_PAGE = 1_000
 MAX_TEXT = 255
 
 _TABLES = (
@@ -130,6 +131,15 @@ def claimed_room(txn: Cursor, key: str) -> str | None:
     txn.execute("SELECT room_id FROM conclave_room WHERE key = ?", (key,))
     row = txn.fetchone()
     return None if row is None else str(row[0])
+
+
+def direct_rooms(txn: Cursor, after: str) -> list[tuple[str, str]]:
+    """Up to a thousand rooms whose key is a direct room's, as (key, room id), from behind ``after`` on."""
+    txn.execute(
+        "SELECT key, room_id FROM conclave_room WHERE key > ? AND key LIKE ? ORDER BY key LIMIT ?",
+        (after, "%.%", DIRECT_PAGE),
+    )
+    return [(row[0], row[1]) for row in txn.fetchall()]
 
 
 def release_room(txn: Cursor, key: str, room_id: str, now: int) -> bool:

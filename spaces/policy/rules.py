@@ -117,7 +117,13 @@ def refuse_membership(
         refusal = refuse_person(request.sender, charter, roster, now) or _refuse_guest(target, charter, roster, now)
     else:
         refusal = Refusal(Code.MEMBERSHIP_BY_HUB, "people are removed by the hub")
-    return refusal or _refuse_note(request, MEMBERSHIP_MEMBERS, bounded=request.sender != bot)
+    return refusal or _refuse_note(request, _beside(request, charter), bounded=request.sender != bot)
+
+
+def _beside(request: EventRequest, charter: Charter) -> frozenset[str]:
+    """The members that a membership may have; an invitation to a direct room says so, and clients go by it."""
+    direct = charter.kind is RoomKind.DIRECT and request.content.get("is_direct") is True
+    return MEMBERSHIP_MEMBERS | {"is_direct"} if direct else MEMBERSHIP_MEMBERS
 
 
 def _protected(user_id: str) -> Refusal:
@@ -138,13 +144,18 @@ def _refuse_hub_membership(
     return Refusal(Code.MEMBERSHIP_BY_HUB, "the hub adds and removes people")
 
 
-def _refuse_guest(user_id: str, charter: Charter, roster: Roster, now: Instant) -> Refusal:
-    """Whom the charter does not admit is unknown to the one who asks: nobody finds out who else is in the hub."""
+def _refuse_guest(user_id: str, charter: Charter, roster: Roster, now: Instant) -> Refusal | None:
+    """Whom the charter does not admit is unknown to the one who asks: nobody finds out who else is in the hub.
+
+    The two of a direct room invite each other, for instance back in; elsewhere the hub adds people.
+    """
     person = roster.person(user_id)
     if person is None or refuse_admission(person, charter) is not None:
         return _unknown(user_id)
-    added = Refusal(Code.INVITE_BY_HUB, f"{user_id} is added by the hub, without an invitation")
-    return refuse_person(user_id, charter, roster, now) or added
+    refusal = refuse_person(user_id, charter, roster, now)
+    if refusal is not None or charter.kind is RoomKind.DIRECT:
+        return refusal
+    return Refusal(Code.INVITE_BY_HUB, f"{user_id} is added by the hub, without an invitation")
 
 
 def _refuse_own_membership(

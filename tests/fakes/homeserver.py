@@ -111,6 +111,10 @@ class FakeHomeserver:
         self._look("find_room")
         return self.claims.get(key)
 
+    async def direct_rooms(self, after: str) -> list[tuple[str, str]]:
+        self._look("direct_rooms")
+        return [(key, room_id) for key, room_id in sorted(self.claims.items()) if "." in key and key > after]
+
     async def release_room(self, key: str, room_id: str) -> bool:
         self._change("release_room")
         return False
