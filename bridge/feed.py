@@ -134,7 +134,9 @@ class Feed:
     async def sweep(self) -> int:
         """Look at the end of every managed room for events that were not delivered; returns how many were fetched.
 
-        Also of direct rooms that the guard made and the hub has not heard of. For after a restart of the homeserver, when a lost event may be the last one of its room.
+        Also of direct rooms that the guard made and the hub has not heard of.
+
+        For after a restart of the homeserver, when a lost event may be the last one of its room.
         """
         async with self._db.read() as connection:
             room_ids = await RoomStore(connection).room_ids()

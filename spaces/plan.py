@@ -94,7 +94,7 @@ def _removals(desired: Desired, observed: ObservedRoom, now: Instant) -> Iterabl
 def links_of(
     charter: Charter, space_id: str | None, children: Sequence[tuple[int, str]], server: str
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """The Space's ``m.space.child`` for each (order, room id), or a room's ``m.space.parent``; direct rooms are apart."""
+    """The Space's ``m.space.child`` for each (order, room id), or a room's ``m.space.parent``; none for direct ones."""
     if charter.kind is RoomKind.SPACE:
         return {
             ("m.space.child", room_id): {"via": [server], "order": f"{order:04d}", "suggested": True}

@@ -146,7 +146,7 @@ class DirectRooms:
             await self._join_now(room_id, other)
 
     async def _join_now(self, room_id: str, user_id: str) -> None:
-        """Join ``user_id``; where Synapse's limit for joins is reached, they keep an invitation that they may accept."""
+        """Join ``user_id``; where Synapse's limit for joins is reached, they keep an invitation to accept."""
         try:
             await self._move(room_id, user_id, user_id, "join")
         except SynapseError as error:

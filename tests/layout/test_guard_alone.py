@@ -74,8 +74,9 @@ def load(blocked: list[str]) -> "subprocess.CompletedProcess[str]":
 def test_the_guard_loads_with_synapse_alone(blocked: list[str]) -> None:
     run = load(blocked)
     assert run.returncode == 0, run.stderr
-    policy = {f"spaces.policy.{name}" for name in ("blueprint", "decide", "documents", "records", "refusal", "rules")}
-    guard = {f"bridge.guard.{name}" for name in ("documents", "module", "refusals", "resources", "store")}
+    rules = ("blueprint", "decide", "direct", "documents", "records", "refusal", "rules")
+    policy = {f"spaces.policy.{name}" for name in rules}
+    guard = {f"bridge.guard.{name}" for name in ("direct", "documents", "module", "refusals", "resources", "store")}
     packages = {"bridge", "bridge.guard", "spaces", "spaces.policy"}
     assert set(json.loads(run.stdout)) == {*packages, *policy, *guard}
 
