@@ -100,7 +100,7 @@ class Feed:
             recovered, unavailable = await self._fetch_missing(missing)
             async with self._db.begin() as tx:
                 store = ObservedStore(tx)
-                if not await store.take_transaction("homeserver", transaction_id, self._clock()):
+                if not await store.take_transaction("homeserver", _name(transaction_id, items), self._clock()):
                     return
                 await self._put_malformed(tx, malformed)
                 await self._put_recovered(tx, recovered, unavailable)
@@ -334,6 +334,12 @@ def _parse(items: Sequence[Any]) -> tuple[list[Event], list[Malformed]]:
         except MalformedEventError:
             malformed.append(malformed_event(item))
     return events, malformed
+
+
+def _name(transaction_id: str, items: Sequence[Any]) -> str:
+    """A transaction's id and what is in it: on SQLite, Synapse counts from 1 again whenever it is restarted."""
+    event_ids = [str(item.get("event_id")) if isinstance(item, dict) else "" for item in items]
+    return f"{transaction_id}/{sha256(json.dumps(event_ids).encode()).hexdigest()[:32]}"
 
 
 def _state(event: Event) -> StateEvent:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sqlite3
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -100,6 +101,8 @@ async def kill_while_asking(live: LiveHub, scene: Scene, delay: float) -> None:
     await kill(live.homeserver.pid)
     await asyncio.wait_for(live.homeserver._process.wait(), 10)  # type: ignore[union-attr]  # it was started
     await asyncio.gather(asking, return_exceptions=True)
+    with sqlite3.connect(live.state.homeserver / "homeserver.db") as connection:  # a minute passes
+        connection.execute("UPDATE conclave_room SET claimed_at = 0")
     await live.homeserver.start()
 
 
@@ -109,7 +112,7 @@ async def ask(scene: Scene) -> dict[str, Any]:
 
 
 async def asked(scene: Scene) -> str | None:
-    """The room, or ``None`` while the guard says to try again: for a minute, where nothing but the claim is there."""
+    """The room, or ``None`` while the guard says to try again."""
     found = (await ask(scene)).get("room_id")
     return None if found is None else str(found)
 

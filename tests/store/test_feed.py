@@ -55,6 +55,16 @@ async def test_a_transaction_delivered_three_times_is_taken_once(fake_hub: FakeH
     assert await recorded(fake_hub, rooms["Deals"]) == happened(fake_hub, rooms["Deals"])
 
 
+async def test_a_transaction_id_that_comes_again_with_other_events_is_taken(fake_hub: FakeHub) -> None:
+    """Synapse on SQLite counts its transactions from 1 again whenever it is restarted."""
+    rooms = await fake_hub.stage()
+    for number in range(2):
+        fake_hub.homeserver.send(rooms["Deals"], PERSON, "m.room.encrypted", sealed(number))
+        events, fake_hub.homeserver.outbox = fake_hub.homeserver.outbox, []
+        await fake_hub.hub.services.feed.accept("1", events)
+    assert await recorded(fake_hub, rooms["Deals"]) == happened(fake_hub, rooms["Deals"])
+
+
 async def test_an_event_in_two_transactions_is_taken_once(fake_hub: FakeHub) -> None:
     rooms = await fake_hub.stage()
     fake_hub.homeserver.send(rooms["Deals"], PERSON, "m.room.encrypted", sealed(1))
