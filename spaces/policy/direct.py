@@ -15,6 +15,7 @@ from spaces.policy.records import Admission, Charter, Instant, RoomKind, Roster
 from spaces.policy.refusal import Code, Refusal
 from spaces.policy.rules import refuse_account, refuse_person
 
+MAX_USER_ID = 255
 TOPIC = "A direct chat of two. Who wrote when is recorded; what, is not."
 
 
@@ -31,9 +32,14 @@ def direct_request(asker: str, config: Mapping[str, Any]) -> DirectRequest | Non
     invited = config.get("invite")
     if config.get("is_direct") is not True or config.get("invite_3pid") or not isinstance(invited, list):
         return None
-    if len(invited) != 1 or not isinstance(invited[0], str):
+    if len(invited) != 1 or not _may_be_a_user_id(invited[0]):
         return None
     return DirectRequest(asker=asker, other=invited[0])
+
+
+def _may_be_a_user_id(value: object) -> bool:
+    """Whether a database may be asked for ``value``: no empty, endless or unstorable text."""
+    return isinstance(value, str) and value.startswith("@") and len(value) <= MAX_USER_ID and value.isprintable()
 
 
 def direct_key(space: str, people: Mapping[str, str]) -> str:

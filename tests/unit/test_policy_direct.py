@@ -177,6 +177,10 @@ ASKED: dict[str, tuple[dict[str, Any], str | None]] = {
     "a third": ({"is_direct": True, "invite": [ALICE, CAROL]}, None),
     "a third by e-mail": ({"is_direct": True, "invite": [ALICE], "invite_3pid": [{}]}, None),
     "no user": ({"is_direct": True, "invite": [{"user": ALICE}]}, None),
+    "no user id": ({"is_direct": True, "invite": ["alice"]}, None),
+    "no end of it": ({"is_direct": True, "invite": ["@" + "a" * 255]}, None),
+    "what no database takes": ({"is_direct": True, "invite": ["@a\0:hub.test"]}, None),
+    "nor this": ({"is_direct": True, "invite": ["@a\ud800:hub.test"]}, None),
     "no list": ({"is_direct": True, "invite": {ALICE: 1}}, None),
 }
 
