@@ -6,7 +6,9 @@ and one that was never delivered is fetched before anything later is accepted.
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Protocol
 
 import structlog
