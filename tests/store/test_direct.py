@@ -43,7 +43,7 @@ async def test_a_direct_room_is_taken_in_under_the_names_of_the_two(fake_hub: Fa
     room_id = fake_hub.homeserver.open_direct(ANN, HOST)
     room = await adopted(fake_hub)
     assert (room["name"], room["engagement"], room["room_id"]) == ("direct: Person1, Person2", "acme", room_id)
-    assert (room["settled"], room["problem"], room["members"]) == (True, None, 3)
+    assert (room["settled"], room["problem"], room["members"]) == (True, None, 2)
     detail = await fake_hub.api("GET", f"/v1/rooms/{room['key']}")
     assert detail["people"] == sorted([fake_hub.homeserver.bot, ANN, HOST])
     assert ("charter", room["key"]) in fake_hub.homeserver.documents
