@@ -262,7 +262,7 @@ async def test_it_closes_with_the_partnership_and_is_not_opened_again(live: Live
 
     async def gone() -> bool:
         found = await live.api("GET", f"/v1/rooms/{quote(room_id, safe='')}")
-        return bool(found["people"] == [live.bot] and not found["open"])
+        return bool(found["people"] == [] and not found["open"])
 
     await until(gone)
     assert (await ask(scene.bob, scene.host.user_id)).code == "DIRECT_NOT_ALLOWED"
