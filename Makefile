@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-b
 LOCK := uv pip compile pyproject.toml --extra homeserver --group build --universal --generate-hashes \
     --python-version 3.11 --no-header --no-build --quiet
 
-.PHONY: help demo test check up bench docs format lock test-compose clean
+.PHONY: help demo test test-model test-workers check up bench docs format lock test-compose clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -34,6 +34,9 @@ up: $(VENV)/.runtime ## a hub to play with, in .conclave
 test: $(VENV)/.dev ## every test, in parallel
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
+test-model: $(VENV)/.dev ## random commands, clients, crashes: longer, and against a real Synapse
+	@CONCLAVE_MODEL_EXAMPLES=40 CONCLAVE_MODEL_LIVE=4 $(BIN)/python -m pytest -n 2 tests/reconcile/test_model.py tests/reconcile/test_model_live.py
+
 check: $(VENV)/.dev ## format, lint, types, layers, dead code, dependencies
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -49,11 +52,15 @@ format: $(VENV)/.dev ## rewrite the code in the house format
 bench: $(VENV)/.dev ## the measurements of benchmarks/README.md
 	@$(BIN)/python -m benchmarks
 
-docs: $(VENV)/.runtime ## write the generated documents anew
+docs: $(VENV)/.dev ## write the generated documents anew
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m tests.silence.document
 
 test-compose: $(VENV)/.dev ## build and run docker-compose.yml for real, and tell the story against it
 	@$(BIN)/python -m pytest tests/compose -p no:xdist --run-compose
+
+test-workers: $(VENV)/.dev ## the attack suite on a Synapse with two workers, Redis and PostgreSQL
+	@$(BIN)/python -m pytest tests/workers -p no:xdist --run-workers
 
 lock: ## rewrite the lock files from pyproject.toml (needs uv)
 	$(LOCK) --group dev -o requirements-dev.lock

@@ -21,7 +21,11 @@ from bridge.appservice import MAX_BODY, add_appservice
 from bridge.feed import Feed
 from bridge.foundation import Keys, check_log_key, found, is_founded, keep_admin_credential, load_keys
 from bridge.gateway import Gateway
-from bridge.homeserver_config import bot_user_id
+from bridge.helper.mailbox import Mailbox
+from bridge.helper.service import Helper
+from bridge.helper.wiring import build_helper
+from bridge.homeserver_config import bot_user_id, helper_user_id
+from bridge.hub_devices import HubDevices
 from bridge.link import HomeserverLink
 from bridge.matrix import SynapseGateway
 from bridge.ports import port_error
@@ -38,13 +42,20 @@ from config.settings import Settings
 from config.state import StateDirectory
 from partner_onboarding.access import AccessService
 from partner_onboarding.enrolment import EnrolmentService
+from partner_onboarding.federation import Federation
+from partner_onboarding.holds import HoldService
+from partner_onboarding.limits import LimitService
 from partner_onboarding.model import Person
 from partner_onboarding.service import OnboardingService
 from partner_onboarding.web import EnrolmentPages
+from spaces.passes import RoomPass
+from spaces.planning import PlanService
 from spaces.publisher import Publisher
 from spaces.reconciler import Reconciler
 from spaces.service import PartnershipService
+from spaces.sessions import SessionKeeper
 from spaces.templates import load_templates
+from spaces.walls import WallService
 
 log = structlog.get_logger()
 
@@ -61,6 +72,8 @@ class Hub:
     keys: Keys
     sequencer: Sequencer
     link: HomeserverLink
+    helper: Helper
+    hub_devices: HubDevices
     web: web.Application
     inbox: Inbox
 
@@ -69,7 +82,17 @@ class Hub:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sequence())
             tasks.create_task(self.services.reconciler.run())
+            tasks.create_task(self.services.sessions.run())
             tasks.create_task(self.link.run())
+            tasks.create_task(self._help())
+
+    async def _help(self) -> None:
+        """The helper, and the watch over the hub's devices, once the homeserver knows the hub."""
+        await self.link.established.wait()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.hub_devices.run())
+            if self.services.settings.helper.enabled:
+                tasks.create_task(self.helper.run())
 
     async def _sequence(self) -> None:
         """Move entries into the log as soon as they are committed; on PostgreSQL one hub at a time does."""
@@ -168,12 +191,17 @@ def _assemble(
     settings: Settings, state: StateDirectory, clock: Clock, db: Database, keys: Keys, homeserver: Gateway
 ) -> Hub:
     services = _services(settings, clock, db, keys, homeserver)
-    hub_inbox = Inbox("hub", clock)
+    hub_inbox, mailbox = Inbox("hub", clock), services.mailbox
+    devices = HubDevices(db, hub_inbox, homeserver, bot=services.bot, changed=mailbox.accounts_changed)
+    helper = build_helper(services, state, hub_inbox, watch=devices.look, new_key=lambda: _new_id("rm"))
+    services.readiness.details = {"helper": helper.state.detail, "devices": devices.detail}
     return Hub(
         services=services,
         keys=keys,
         sequencer=Sequencer(db, keys.signer, settings.origin, hub_inbox),
         link=HomeserverLink(homeserver, services.publisher, services.reconciler, services.feed, services.readiness),
+        helper=helper,
+        hub_devices=devices,
         web=_web(settings, state, services),
         inbox=hub_inbox,
     )
@@ -182,8 +210,10 @@ def _assemble(
 def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homeserver: Gateway) -> Services:
     bot, host, api = bot_user_id(settings), settings.host.id, Inbox("api", clock)
     publisher = Publisher(db, homeserver, keys.document)
-    reconciler = Reconciler(db, homeserver, publisher, bot, clock)
-    feed = Feed(db, clock, homeserver, bot=bot, changed=reconciler.wake)
+    passes = RoomPass(db, homeserver, Inbox("hub", clock), clock, manual=settings.reconciler.mode == "manual")
+    reconciler = Reconciler(db, homeserver, publisher, passes, bot, clock)
+    mailbox = Mailbox(clock, helper=helper_user_id(settings), bot=bot, enabled=settings.helper.enabled)
+    feed = Feed(db, clock, homeserver, bot=bot, changed=reconciler.wake, mailbox=mailbox)
     audit = _audit(clock, db, keys, api)
     return Services(
         settings=settings,
@@ -191,27 +221,35 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
         db=db,
         homeserver=homeserver,
         onboarding=_onboarding(settings, clock, db, api),
-        enrolment=EnrolmentService(
-            db, api, clock, homeserver, server=settings.homeserver.name, new_claim=lambda: _new_id("clm")
-        ),
+        enrolment=_enrolment(settings, clock, db, api, homeserver),
         access=_access(settings, clock, db, api),
-        partnerships=PartnershipService(
-            db,
-            api,
-            clock,
-            templates=load_templates(settings.templates.file),
-            host=host,
-            room_version=settings.homeserver.room_version,
-            bot=bot,
-            new_key=lambda: _new_id("rm"),
-        ),
+        partnerships=_partnerships(settings, clock, db, api),
+        walls=WallService(db, api, clock, host=host),
+        plans=PlanService(db, api, reconciler, publisher, clock),
         audit=audit,
         publisher=publisher,
         reconciler=reconciler,
+        sessions=SessionKeeper(db, homeserver, Inbox("hub", clock), clock, bot),
+        holds=HoldService(db, api, clock, host=host, new_id=_new_id),
+        limits=LimitService(db, api, clock),
         feed=feed,
+        mailbox=mailbox,
         readiness=Readiness(db, homeserver, audit, feed, clock, settings.readiness),
         host=host,
         bot=bot,
+    )
+
+
+def _partnerships(settings: Settings, clock: Clock, db: Database, api: Inbox) -> PartnershipService:
+    return PartnershipService(
+        db,
+        api,
+        clock,
+        templates=load_templates(settings.templates.file),
+        host=settings.host.id,
+        room_version=settings.homeserver.room_version,
+        bot=bot_user_id(settings),
+        new_key=lambda: _new_id("rm"),
     )
 
 
@@ -236,6 +274,13 @@ def _onboarding(settings: Settings, clock: Clock, db: Database, api: Inbox) -> O
         invitation_hours=settings.invitations.valid_hours,
         new_id=_new_id,
         new_secret=_new_secret,
+        federation=Federation(own=settings.homeserver.name, servers=settings.federation.servers),
+    )
+
+
+def _enrolment(settings: Settings, clock: Clock, db: Database, api: Inbox, homeserver: Gateway) -> EnrolmentService:
+    return EnrolmentService(
+        db, api, clock, homeserver, server=settings.homeserver.name, new_claim=lambda: _new_id("clm")
     )
 
 
@@ -259,6 +304,7 @@ def _web(settings: Settings, state: StateDirectory, services: Services) -> web.A
         """Let the person in at once; if the homeserver does not answer now, the reconciler does it later."""
         _, teams = await services.onboarding.person(person.id)
         services.reconciler.wake(*await services.partnerships.concerning(person.company, teams))
+        services.mailbox.enrolled()
         try:
             await services.publisher.publish()
         except ConclaveError as error:

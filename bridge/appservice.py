@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from bridge.feed import Feed
+from bridge.helper.mailbox import extras_of
 from config.errors import ConclaveError, InvalidInputError
 
 log = structlog.get_logger()
@@ -22,7 +23,7 @@ def add_appservice(app: web.Application, feed: Feed, *, hs_token: str, guard_tok
 
     async def transaction(request: web.Request) -> web.Response:
         body = await _read(request, hs_token)
-        await feed.accept(request.match_info["id"], _list(body, "events"))
+        await feed.accept(request.match_info["id"], _list(body, "events"), extras_of(body))
         return web.json_response({})
 
     async def refusals(request: web.Request) -> web.Response:

@@ -64,7 +64,7 @@ class Adoption:
             engagement=charter.engagement,
             kind=RoomKind.DIRECT,
             position=await RoomStore(tx).next_position(charter.engagement),
-            retry_at=now + SETTLE_MS,
+            due_at=now + SETTLE_MS,
         )
         await RoomStore(tx).add([room])
         await self._inbox.put(tx, self._draft(event, charter, sorted(people)))

@@ -17,7 +17,7 @@ import aiohttp
 import yaml
 
 from bridge.app import open_database, synapse_gateway
-from bridge.homeserver_config import HARDENING
+from bridge.homeserver_config import hardening as homeserver_hardening
 from config.db import Database
 from config.errors import ConclaveError
 from config.migrate import check_schema
@@ -69,7 +69,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         return
     yield disk(state)
     yield file_modes(state)
-    yield hardening(state)
+    yield hardening(settings, state)
     yield await _looked(database, settings, state)
     answers = await _looked(homeserver, settings, state)
     yield answers
@@ -171,17 +171,18 @@ def file_modes(state: StateDirectory) -> Finding:
     return _ok("file modes", f"{len(secrets)} secrets, readable by their owner only")
 
 
-def hardening(state: StateDirectory) -> Finding:
+def hardening(settings: Settings, state: StateDirectory) -> Finding:
     """The homeserver's settings that keep companies apart, as they were written."""
     path = state.homeserver / "homeserver.yaml"
     if not path.is_file():
         return _ok("homeserver settings", "none here: the homeserver is configured elsewhere")
     config = yaml.safe_load(path.read_text())
-    changed = sorted(name for name, value in HARDENING.items() if config.get(name) != value)
+    wanted = homeserver_hardening(settings)
+    changed = sorted(name for name, value in wanted.items() if config.get(name) != value)
     if changed:
         meaning = "companies may find, see or reach each other"
         return _bad("homeserver settings", f"changed: {', '.join(changed)}", meaning, "conclave up writes them anew")
-    return _ok("homeserver settings", f"{len(HARDENING)} of {len(HARDENING)} as they must be")
+    return _ok("homeserver settings", f"{len(wanted)} of {len(wanted)} as they must be")
 
 
 async def database(settings: Settings, state: StateDirectory) -> Finding:

@@ -15,7 +15,9 @@ from audit.entry import Actor, Draft, person_actor, system_actor, user_actor
 from spaces.policy.blueprint import ROOM_KEY
 
 PREVIOUS = "org.conclave.prev"
+WITHHELD = "org.conclave.withheld"
 BOT = "conclave"
+HELPER = "conclave-helper"
 MAX_TEXT = 255
 
 
@@ -35,7 +37,10 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """An event in the client format (specification, "Room event format"); ``previous`` are its ``prev_events``."""
+    """An event in the client format (specification, "Room event format"); ``previous`` are its ``prev_events``.
+
+    ``withheld``: another server made it, it was refused here, and no member's client gets it.
+    """
 
     event_id: str
     room_id: str
@@ -46,6 +51,7 @@ class Event:
     state_key: str | None = None
     redacts: str | None = None
     previous: tuple[str, ...] = ()
+    withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +97,7 @@ def parse_event(data: Any) -> Event:
         state_key=state_key,
         redacts=_redacts(data, content),
         previous=_previous(data),
+        withheld=_withheld(data),
     )
 
 
@@ -117,6 +124,11 @@ def _previous(data: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(item for item in found if _is_text(item)) if isinstance(found, list) else ()
 
 
+def _withheld(data: Mapping[str, Any]) -> bool:
+    unsigned = data.get("unsigned")
+    return isinstance(unsigned, Mapping) and unsigned.get(WITHHELD) is True
+
+
 def draft_of(event: Event, context: Context) -> Draft:
     """The ledger entry for ``event``."""
     kind, data = _describe(event, context)
@@ -135,11 +147,15 @@ def actor_of(user_id: str, context: Context) -> Actor:
     """The person behind a Matrix account, the hub itself, or the account where nobody is known."""
     if user_id == context.bot:
         return system_actor(BOT)
+    if user_id == context.bot.replace(f"@{BOT}:", f"@{HELPER}:", 1):
+        return system_actor(HELPER)
     person = context.people.get(user_id)
     return user_actor(user_id) if person is None else person_actor(person)
 
 
 def _describe(event: Event, context: Context) -> tuple[str, dict[str, Any]]:
+    if event.withheld:
+        return "event.refused", {}
     if event.state_key is None:
         return _timeline(event)
     if event.type == "m.room.member":

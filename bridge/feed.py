@@ -28,13 +28,15 @@ from bridge.events import (
     malformed_event,
     parse_event,
 )
+from bridge.helper.mailbox import Extras, Mailbox
 from bridge.matrix import Timeline
 from bridge.metrics import FEED_EVENTS, FEED_RECOVERED, GUARD_REFUSALS
 from config.clock import DAY, Clock
 from config.db import Database
 from config.errors import InvalidInputError
+from spaces.due_store import DueStore
 from spaces.gateway import HomeserverError
-from spaces.observed import ObservedStore, StateEvent
+from spaces.observed import MemberEvent, ObservedStore, StateEvent
 from spaces.policy.blueprint import ROOM_KEY
 from spaces.policy.records import PersonRecord
 from spaces.policy.refusal import Code
@@ -48,6 +50,7 @@ REMEMBER_MS = 7 * DAY
 SETTLE_S = 2.0
 MAX_PAGES = 1_000
 _CREATE = ("m.room.create", "")
+NOTHING = Extras()
 
 
 class Timelines(Protocol):
@@ -73,12 +76,14 @@ class Feed:
         *,
         bot: str,
         changed: Callable[..., None],
+        mailbox: Mailbox,
     ) -> None:
         self._db = db
         self._clock = clock
         self._timelines = timelines
         self._bot = bot
         self._changed = changed
+        self._mailbox = mailbox
         self._events = Inbox("homeserver", clock)
         self._refusals = Inbox("guard", clock)
         self._hub = Inbox("hub", clock)
@@ -87,8 +92,11 @@ class Feed:
         self._turn = asyncio.Lock()
         self.lag_ms = 0
 
-    async def accept(self, transaction_id: str, items: Sequence[Any]) -> None:
-        """Take one transaction; a repeated one changes nothing.
+    async def accept(self, transaction_id: str, items: Sequence[Any], extras: Extras = NOTHING) -> None:
+        """Take one transaction; a repeated one changes nothing. ``extras`` are kept for the helper.
+
+        A transaction is known by its id and what is in it: Synapse on SQLite begins to count anew when it was
+        restarted, and an id that was here before may be another transaction.
 
         Raises:
             InvalidInputError: It has more events than Synapse ever sends.
@@ -101,13 +109,15 @@ class Feed:
             missing = await self._missing(events, {item.event_id for item in malformed})
             recovered, unavailable = await self._fetch_missing(missing)
             async with self._db.begin() as tx:
-                store = ObservedStore(tx)
-                if not await store.take_transaction("homeserver", _name(transaction_id, items), self._clock()):
-                    return
-                await self._put_malformed(tx, malformed)
+                store, now = ObservedStore(tx), self._clock()
+                if await store.take_transaction("to-device", f"{transaction_id} {extras.digest()}", now):
+                    await self._mailbox.put_extras(tx, extras)
+                if await store.take_transaction("homeserver", f"{transaction_id} {_digest(items)}", now):
+                    await self._put_malformed(tx, malformed)
                 await self._put_recovered(tx, recovered, unavailable)
                 touched = await self._put(tx, [*recovered, *events])
                 await store.forget_transactions(self._clock() - REMEMBER_MS)
+        self._mailbox.delivered(extras)
         if events:
             self.lag_ms = max(0, self._clock() - max(event.ts for event in events))
         FEED_EVENTS.inc(len(events))
@@ -126,11 +136,12 @@ class Feed:
         async with self._db.begin() as tx:
             if not await ObservedStore(tx).take_transaction("guard", batch, self._clock()):
                 return
-            people = await DocumentStore(tx).people(
-                sorted({str(item.get("actor")) for item in items if isinstance(item, dict)})
-            )
+            named = [item.get(name) for item in items if isinstance(item, dict) for name in ("actor", "subject")]
+            people = await DocumentStore(tx).people(sorted({name for name in named if isinstance(name, str)}))
             drafts = [await self._refusal(tx, item, people) for item in items]
             await self._refusals.put(tx, *drafts)
+            await self._mailbox.put_refusals(tx, items, people)
+        self._mailbox.arrived.set()
         GUARD_REFUSALS.inc(len(items))
 
     async def sweep(self) -> int:
@@ -231,33 +242,31 @@ class Feed:
         """Record ``events`` that are new, once each, in order; returns the engagements whose rooms changed."""
         store = ObservedStore(tx)
         fresh = list({event.event_id: event for event in await self._unknown(tx, events)}.values())
-        members = [event for event in fresh if event.type == "m.room.member" and event.state_key is not None]
+        state = [event for event in fresh if event.state_key is not None and not event.withheld]
+        members = [event for event in state if event.type == "m.room.member"]
         before = dict(await store.memberships([(event.room_id, event.state_key or "") for event in members]))
         users = {event.sender for event in fresh} | {event.state_key or "" for event in members}
         people = await self._people(tx, users)
         await self._adoption.adopt(tx, fresh)
-        drafts, touched = [], set()
+        drafts, touched, for_helper = [], set(), []
         for event in fresh:
             create = event.content if (event.type, event.state_key) == _CREATE else None
             room = await self._room(tx, event.room_id, create)
             at = (event.room_id, event.state_key or "")
             context = Context(bot=self._bot, people=people, room=room, before=before.get(at))
             drafts.append(draft_of(event, context))
+            if not event.withheld:
+                for_helper.append((event, room.engagement))
             if event in members:
                 before[at] = str(event.content.get("membership"))
-            if event.state_key is not None and room.engagement is not None:
+            if event in state and room.engagement is not None:
                 touched.add(room.engagement)
         await store.take_events([(event.event_id, event.room_id) for event in fresh])
-        await store.set_members(
-            {
-                (event.room_id, event.state_key or ""): (str(event.content.get("membership")), event.event_id)
-                for event in members
-            }
-        )
-        await store.set_state(
-            [_state(event) for event in fresh if event.state_key is not None and event not in members]
-        )
+        await store.set_members([_member(event) for event in members])
+        await store.set_state([_state(event) for event in state if event not in members])
+        await DueStore(tx).seen({event.room_id for event in state})
         await self._events.put(tx, *drafts)
+        await self._mailbox.put_events(tx, for_helper)
         return touched
 
     async def _people(self, tx: AsyncConnection, user_ids: set[str]) -> dict[str, str]:
@@ -282,18 +291,21 @@ class Feed:
         try:
             actor, room, code, act = (str(item[name])[:255] for name in ("actor", "room", "code", "act"))
             count, minute = int(item["count"]), int(item["minute"])
+            subject = str(item.get("subject", ""))[:255]
         except (KeyError, TypeError, ValueError):
             raise InvalidInputError("a refusal has actor, room, code, act, minute and count") from None
         crashed = code == Code.GUARD_FAILED
         context = await self._room(tx, room) if room else RoomContext()
         own = (people[actor].company,) if actor in people else ()
+        known = Context(bot=self._bot, people={user: one.person for user, one in people.items()})
+        whom = {"subject": dict(actor_of(subject, known))} if subject and not crashed else {}
         return Draft(
             kind="guard.crashed" if crashed else "guard.refused",
-            actor=actor_of(actor, Context(bot=self._bot, people={user: one.person for user, one in people.items()})),
+            actor=actor_of(actor, known) if actor else system_actor("homeserver"),
             room=room or None,
             engagement=context.engagement,
             companies=context.companies or own,
-            data={"act": act, "count": count, "minute": minute, **({} if crashed else {"code": code})},
+            data={"act": act, "count": count, "minute": minute, **whom, **({} if crashed else {"code": code})},
         )
 
     async def _put_malformed(self, tx: AsyncConnection, malformed: Sequence[Malformed]) -> None:
@@ -338,10 +350,10 @@ def _parse(items: Sequence[Any]) -> tuple[list[Event], list[Malformed]]:
     return events, malformed
 
 
-def _name(transaction_id: str, items: Sequence[Any]) -> str:
-    """A transaction's id and what is in it: on SQLite, Synapse counts from 1 again whenever it is restarted."""
-    event_ids = [str(item.get("event_id")) if isinstance(item, dict) else "" for item in items]
-    return f"{transaction_id}/{sha256(json.dumps(event_ids).encode()).hexdigest()[:32]}"
+def _digest(items: Sequence[Any]) -> str:
+    """What a transaction's events are, whenever it is sent: their ids; their ages differ each time."""
+    ids = [item.get("event_id", item) if isinstance(item, dict) else item for item in items]
+    return sha256(json.dumps(ids, sort_keys=True).encode()).hexdigest()
 
 
 def _state(event: Event) -> StateEvent:
@@ -351,4 +363,17 @@ def _state(event: Event) -> StateEvent:
         state_key=event.state_key or "",
         event_id=event.event_id,
         content=event.content,
+        sender=event.sender,
+        at=event.ts,
+    )
+
+
+def _member(event: Event) -> MemberEvent:
+    return MemberEvent(
+        room_id=event.room_id,
+        user_id=event.state_key or "",
+        membership=str(event.content.get("membership")),
+        event_id=event.event_id,
+        sender=event.sender,
+        at=event.ts,
     )

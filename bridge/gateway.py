@@ -1,5 +1,6 @@
 """Everything that the hub needs of its homeserver, as one protocol. ``bridge.matrix`` implements it over HTTP."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from bridge.feed import Timelines
@@ -7,7 +8,21 @@ from partner_onboarding.enrolment import Accounts
 from spaces.gateway import Homeserver
 
 
-class Gateway(Homeserver, Accounts, Timelines, Protocol):
+class HubAccounts(Protocol):
+    """The hub's own accounts beside ``@conclave``, and the devices of all of them."""
+
+    async def register_account(self, localpart: str) -> None:
+        """Make an account of the hub, which cannot sign in; does nothing the second time."""
+        ...
+
+    async def call_as(
+        self, user_id: str, method: str, path: str, body: Mapping[str, Any] | None = None, *, device: str = ""
+    ) -> dict[str, Any]:
+        """One call of the client-server API (v3) as an account of the hub, on one of its devices where named."""
+        ...
+
+
+class Gateway(Homeserver, Accounts, Timelines, HubAccounts, Protocol):
     """Every call may raise ``HomeserverUnavailableError`` or ``HomeserverRefusedError`` of ``spaces.gateway``."""
 
     async def sign_up(self) -> None:

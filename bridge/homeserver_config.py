@@ -12,12 +12,15 @@ from typing import Any
 import yaml
 from sqlalchemy.engine import make_url
 
+from bridge.federation_config import RESOURCE, federation_config
 from config.settings import Settings
 from config.state import StateDirectory
 
 BOT_LOCALPART = "conclave"
+HELPER_LOCALPART = "conclave-helper"
 SERVICE_ID = "conclave"
 MIN_PASSWORD = 12
+BCRYPT_ROUNDS = 12
 
 # What closes a way to learn of, or reach, people of another company (docs/adr/0005 says which setting closes what).
 HARDENING: dict[str, Any] = {
@@ -36,16 +39,27 @@ HARDENING: dict[str, Any] = {
     "include_profile_data_on_invite": False,
     "allow_per_room_profiles": False,
     "enable_set_displayname": False,
+    "max_avatar_size": "1M",
+    "allowed_avatar_mimetypes": ["image/png", "image/jpeg", "image/gif", "image/webp"],
+    "media_upload_limits": [{"time_period": "1d", "max_size": "2G"}],
+    "push": {"include_content": False},
     "enable_search": False,
     "user_directory": {"enabled": True, "search_all_users": False, "prefer_local_users": False},
     "presence": {"enabled": False},
     "federation_domain_whitelist": [],
     "allow_device_name_lookup_over_federation": False,
+    "allow_profile_lookup_over_federation": False,
     "trusted_key_servers": [],
     "url_preview_enabled": False,
     "enable_authenticated_media": True,
     "report_stats": False,
-    "experimental_features": {"msc4263_limit_key_queries_to_users_who_share_rooms": True},
+    "experimental_features": {
+        "msc4263_limit_key_queries_to_users_who_share_rooms": True,
+        "msc4277_enabled": True,  # a report is answered alike whether what it is about exists or not
+        # The helper's device lives on what transactions bring (docs/adr/0013): these open nothing to anybody else.
+        "msc2409_to_device_messages_enabled": True,
+        "msc3202_transaction_extensions": True,
+    },
 }
 
 _LIMITS: dict[str, Any] = {
@@ -103,6 +117,11 @@ def bot_user_id(settings: Settings) -> str:
     return f"@{BOT_LOCALPART}:{settings.homeserver.name}"
 
 
+def helper_user_id(settings: Settings) -> str:
+    """The account that talks with people, each in a chat of their own; it has one device."""
+    return f"@{HELPER_LOCALPART}:{settings.homeserver.name}"
+
+
 def homeserver_config(
     settings: Settings, state: StateDirectory, files: HomeserverFiles, document_key: bytes
 ) -> dict[str, Any]:
@@ -111,14 +130,17 @@ def homeserver_config(
     guard = {
         "bot": bot_user_id(settings),
         "hub_url": _hub_url(settings),
+        "client_url": settings.homeserver.internal_url,
+        "bcrypt_rounds": BCRYPT_ROUNDS,
         "token_file": str(_token_file(state, "guard_token")),
         "document_key": base64.b64encode(document_key).decode(),
     }
     listener = {"port": server.port, "bind_addresses": [server.listen], "type": "http", "x_forwarded": True}
+    resources = [{"names": ["client"], "compress": False}, *([RESOURCE] if settings.federation.enabled else [])]
     return {
         "server_name": server.name,
         "public_baseurl": server.client_url,
-        "listeners": [{**listener, "resources": [{"names": ["client"], "compress": False}]}],
+        "listeners": [{**listener, "resources": resources}],
         "database": _database(settings, home),
         "signing_key_path": str(home / "signing.key"),
         "media_store_path": str(home / "media"),
@@ -130,14 +152,24 @@ def homeserver_config(
         "modules": [{"module": "bridge.guard.module.Guard", "config": guard}],
         "default_room_version": server.room_version,
         "max_upload_size": server.max_upload,
+        "bcrypt_rounds": BCRYPT_ROUNDS,
         "password_config": {"policy": {"enabled": True, "minimum_length": MIN_PASSWORD}},
-        **HARDENING,
+        **hardening(settings),
         **_LIMITS,
     }
 
 
+def hardening(settings: Settings) -> dict[str, Any]:
+    """The settings that keep companies apart, as these settings want them."""
+    return {**HARDENING, **federation_config(settings.federation)}
+
+
 def _registration(settings: Settings, state: StateDirectory) -> dict[str, Any]:
-    """The application service: the hub's accounts, and every event of every room in its feed."""
+    """The application service: the hub's accounts, and every event of every room in its feed.
+
+    ``receive_ephemeral`` brings to-device messages (MSC4203), ``msc3202`` device lists and key counts; with
+    ``msc4190`` the service makes and removes devices of its accounts, and none of them can sign in.
+    """
     server = settings.homeserver.name.replace(".", r"\.")
     return {
         "id": SERVICE_ID,
@@ -146,6 +178,9 @@ def _registration(settings: Settings, state: StateDirectory) -> dict[str, Any]:
         "hs_token": state.token("hs_token"),
         "sender_localpart": BOT_LOCALPART,
         "rate_limited": False,
+        "receive_ephemeral": True,
+        "org.matrix.msc3202": True,
+        "io.element.msc4190": True,
         "namespaces": {
             "users": [{"exclusive": True, "regex": f"@{BOT_LOCALPART}(-.*)?:{server}"}],
             "rooms": [{"exclusive": False, "regex": "!.*"}],

@@ -21,6 +21,7 @@ from spaces.gateway import (
     SignedDocument,
 )
 from spaces.policy.blueprint import creation_request
+from spaces.policy.servers import is_remote
 
 TIMEOUT_S = 30
 CLIENT = "/_matrix/client/v3"
@@ -61,12 +62,7 @@ class SynapseGateway:
 
     async def sign_up(self) -> None:
         """Register the hub's account, and have the guard make it a server administrator; idempotent."""
-        body = {"type": "m.login.application_service", "username": BOT_LOCALPART, "inhibit_login": True}
-        try:
-            await self._call("POST", f"{CLIENT}/register", body)
-        except HomeserverRefusedError as error:
-            if error.errcode != "M_USER_IN_USE":
-                raise
+        await self.register_account(BOT_LOCALPART)
         await self._call("POST", f"{GUARD}/status", {}, token=self._guard_token)
         await self._call("PUT", f"{CLIENT}/profile/{quote(self._bot)}/displayname", {"displayname": "Conclave"})
 
@@ -83,6 +79,24 @@ class SynapseGateway:
         """Synapse's version, such as ``1.163.2``."""
         found = str((await self._call("GET", f"{ADMIN}/v1/server_version"))["server_version"])
         return found.split(maxsplit=1)[0]  # in a git checkout Synapse adds the branch
+
+    # --- the hub's other accounts and their devices (MSC4190)
+
+    async def register_account(self, localpart: str) -> None:
+        """See :class:`bridge.gateway.HubAccounts`."""
+        body = {"type": "m.login.application_service", "username": localpart, "inhibit_login": True}
+        try:
+            await self._call("POST", f"{CLIENT}/register", body)
+        except HomeserverRefusedError as error:
+            if error.errcode != "M_USER_IN_USE":
+                raise
+
+    async def call_as(
+        self, user_id: str, method: str, path: str, body: Mapping[str, Any] | None = None, *, device: str = ""
+    ) -> dict[str, Any]:
+        """See :class:`bridge.gateway.HubAccounts`."""
+        who = f"user_id={quote(user_id)}" + (f"&device_id={quote(device)}" if device else "")
+        return await self._call(method, f"{CLIENT}{path}{'&' if '?' in path else '?'}{who}", body)
 
     # --- spaces.gateway.Homeserver
 
@@ -129,10 +143,12 @@ class SynapseGateway:
 
     async def add_member(self, room_id: str, user_id: str) -> None:
         """See :class:`spaces.gateway.Homeserver`."""
+        remote = is_remote(user_id, self._bot)
+        path = f"{CLIENT}/rooms/{quote(room_id)}/invite" if remote else f"{ADMIN}/v1/join/{quote(room_id)}"
         try:
-            await self._call("POST", f"{ADMIN}/v1/join/{quote(room_id)}", {"user_id": user_id})
+            await self._call("POST", path, {"user_id": user_id})
         except HomeserverRefusedError:
-            if await self._membership(room_id, user_id) != "join":
+            if await self._membership(room_id, user_id) not in (("join", "invite") if remote else ("join",)):
                 raise
 
     async def remove_member(self, room_id: str, user_id: str, reason: str) -> None:
@@ -142,6 +158,18 @@ class SynapseGateway:
         except HomeserverRefusedError:
             if await self._membership(room_id, user_id) in ("join", "invite", "knock"):
                 raise
+
+    async def end_sessions(self, user_id: str) -> None:
+        """See :class:`spaces.gateway.Homeserver`."""
+        path = f"{ADMIN}/v2/users/{quote(user_id)}"
+        try:
+            devices = (await self._call("GET", f"{path}/devices"))["devices"]
+        except HomeserverRefusedError as error:
+            if error.errcode == "M_NOT_FOUND":
+                return
+            raise
+        if devices:
+            await self._call("POST", f"{path}/delete_devices", {"devices": [item["device_id"] for item in devices]})
 
     async def _membership(self, room_id: str, user_id: str) -> str | None:
         path = f"{CLIENT}/rooms/{quote(room_id)}/state/m.room.member/{quote(user_id)}"

@@ -1,6 +1,7 @@
 """Whether the hub does its work at this moment: database, homeserver, feed, ledger."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -28,7 +29,10 @@ class Check:
 
 
 class Readiness:
-    """Looks at each part every few seconds and when asked."""
+    """Looks at each part every few seconds and when asked.
+
+    ``details`` are parts that are told of, but without which the hub is ready all the same.
+    """
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Readiness:
         self._called_at: Millis | None = None
         self._call_error = "not tried yet"
         self.signing_error: str | None = None
+        self.details: Mapping[str, Callable[[], str]] = {}
 
     async def call(self) -> None:
         """Have the homeserver call the hub, as the feed does; this also ends its back-off after the hub was away."""
@@ -68,6 +73,7 @@ class Readiness:
             "homeserver": self._homeserver_check(),
             "feed": self._feed_check(),
             "ledger": await self._ledger(),
+            **{name: Check(ok=True, detail=detail()) for name, detail in self.details.items()},
         }
 
     async def _database(self) -> Check:

@@ -5,16 +5,22 @@ from dataclasses import dataclass
 from audit.service import AuditService
 from bridge.feed import Feed
 from bridge.gateway import Gateway
+from bridge.helper.mailbox import Mailbox
 from bridge.readiness import Readiness
 from config.clock import Clock
 from config.db import Database
 from config.settings import Settings
 from partner_onboarding.access import AccessService
 from partner_onboarding.enrolment import EnrolmentService
+from partner_onboarding.holds import HoldService
+from partner_onboarding.limits import LimitService
 from partner_onboarding.service import OnboardingService
+from spaces.planning import PlanService
 from spaces.publisher import Publisher
 from spaces.reconciler import Reconciler
 from spaces.service import PartnershipService
+from spaces.sessions import SessionKeeper
+from spaces.walls import WallService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +35,16 @@ class Services:
     enrolment: EnrolmentService
     access: AccessService
     partnerships: PartnershipService
+    walls: WallService
+    plans: PlanService
     audit: AuditService
     publisher: Publisher
     reconciler: Reconciler
+    sessions: SessionKeeper
+    holds: HoldService
+    limits: LimitService
     feed: Feed
+    mailbox: Mailbox
     readiness: Readiness
     host: str
     bot: str

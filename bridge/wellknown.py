@@ -1,6 +1,7 @@
 """Addresses that need no credential: ``.well-known``, health, readiness, metrics."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -12,7 +13,10 @@ CORS = {"Access-Control-Allow-Origin": "*"}
 
 
 def add_well_known(app: web.Application, settings: Settings) -> None:
-    """Add ``/.well-known/matrix/client`` and ``/support`` (specification, "Well-known URIs")."""
+    """Add ``/.well-known/matrix/client``, ``/support`` and, where there is federation, ``/server``.
+
+    Specification, "Well-known URIs" and "Resolving server names".
+    """
     client = {"m.homeserver": {"base_url": settings.homeserver.client_url}}
     support = _support(settings)
 
@@ -24,8 +28,23 @@ def add_well_known(app: web.Application, settings: Settings) -> None:
             return web.json_response({"errcode": "M_NOT_FOUND", "error": "no contact is set"}, status=404, headers=CORS)
         return web.json_response(support, headers=CORS)
 
+    server = _server(settings)
+    if server is not None:
+
+        async def serve_server(_request: web.Request) -> web.Response:
+            return web.json_response({"m.server": server})
+
+        app.router.add_get("/.well-known/matrix/server", serve_server)
     app.router.add_get("/.well-known/matrix/client", serve_client)
     app.router.add_get("/.well-known/matrix/support", serve_support)
+
+
+def _server(settings: Settings) -> str | None:
+    """Where other homeservers reach ours: where clients do, if that is by TLS and there is federation."""
+    address = urlsplit(settings.homeserver.client_url)
+    if not settings.federation.enabled or address.scheme != "https":
+        return None
+    return f"{address.hostname}:{address.port or 443}"
 
 
 def _support(settings: Settings) -> dict[str, Any] | None:

@@ -52,10 +52,21 @@ def _homeserver_database(value: str) -> str:
     return value
 
 
+def _server_name(value: str) -> str:
+    host, colon, port = value.partition(":")
+    labels = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+    if not re.fullmatch(rf"{labels}(?:\.{labels})*", host) or not re.search("[a-z]", host.rpartition(".")[2]):
+        raise ValueError("write a domain such as partner.example, no address of numbers")
+    if colon and not re.fullmatch(r"[1-9][0-9]{0,4}", port):
+        raise ValueError("write a domain such as partner.example or partner.example:8448")
+    return value
+
+
 Identifier = Annotated[str, AfterValidator(_identifier)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 HomeserverDatabase = Annotated[str, AfterValidator(_homeserver_database)]
+ServerName = Annotated[str, AfterValidator(_server_name)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -136,10 +147,27 @@ class InvitationSettings(_Section):
     valid_hours: int = Field(default=168, ge=1, le=8_760)
 
 
+class FederationSettings(_Section):
+    """The homeservers of partners that this one exchanges events with; with none of them there is no federation."""
+
+    servers: tuple[ServerName, ...] = ()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether this homeserver talks to any other."""
+        return bool(self.servers)
+
+
 class TemplateSettings(_Section):
     """The sets of rooms for partnerships."""
 
     file: Path | None = None
+
+
+class ReconcilerSettings(_Section):
+    """Whether rooms are brought in line at once, or when somebody says ``conclave apply``."""
+
+    mode: Literal["continuous", "manual"] = "continuous"
 
 
 class SupportSettings(_Section):
@@ -153,6 +181,12 @@ class LoggingSettings(_Section):
     """What is written to the service's log."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class HelperSettings(_Section):
+    """The encrypted chat of each person with ``@conclave-helper``."""
+
+    enabled: bool = True
 
 
 class ReadinessSettings(_Section):
@@ -177,9 +211,12 @@ class Settings(BaseSettings):
     ledger: LedgerSettings = LedgerSettings()
     access: AccessSettings = AccessSettings()
     invitations: InvitationSettings = InvitationSettings()
+    federation: FederationSettings = FederationSettings()
     templates: TemplateSettings = TemplateSettings()
+    reconciler: ReconcilerSettings = ReconcilerSettings()
     support: SupportSettings = SupportSettings()
     logging: LoggingSettings = LoggingSettings()
+    helper: HelperSettings = HelperSettings()
     readiness: ReadinessSettings = ReadinessSettings()
 
     @classmethod

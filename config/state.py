@@ -47,6 +47,11 @@ class StateDirectory:
         return self.root / "homeserver"
 
     @property
+    def helper(self) -> Path:
+        """The helper's device: its Olm account, sessions and cross-signing keys."""
+        return self.root / "helper"
+
+    @property
     def admin_credential(self) -> Path:
         """The first administrator's credential, for the CLI on this machine."""
         return self.root / "admin.credential"

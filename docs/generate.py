@@ -19,9 +19,10 @@ from bridge.api.problems import STATUS
 from config.errors import ConclaveError
 from partner_onboarding.access_store import Role
 from spaces.policy.blueprint import creation_content, fixed_state
+from spaces.policy.envelope import MAX_REACTION
 from spaces.policy.records import Admission, Charter, RoomKind
 from spaces.policy.refusal import EXPLANATIONS, Code, Refusal
-from spaces.policy.rules import MAX_REACTION, MAX_REASON
+from spaces.policy.rules import MAX_REASON
 
 DOCS = Path(__file__).parent
 PACKAGES = ("audit", "bridge", "config", "partner_onboarding", "spaces")
@@ -89,7 +90,8 @@ other person, and its two people may invite each other.
 
 Encrypted messages; reactions of at most {reaction} characters; redactions of their own events; their own place in a
 call (`org.matrix.msc3401.call.member`). In the clear stand only: a reaction, a reason of at most {reason} characters
-beside a redaction or membership, and a person's name and picture.
+beside a redaction or a leave, and a person's name and picture. Around a ciphertext stand its session, device and
+what it relates to, each in its one form (`spaces/policy/envelope.py`), and nothing else.
 """
 
 LEDGER = """# The ledger: entries and their kinds

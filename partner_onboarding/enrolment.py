@@ -11,6 +11,7 @@ from audit.inbox import Inbox
 from config.clock import MINUTE, Clock
 from config.db import Database
 from config.errors import ConflictError, InvalidInputError
+from partner_onboarding.federation import check_remote_user_id
 from partner_onboarding.model import (
     Company,
     Invitation,
@@ -81,6 +82,12 @@ class EnrolmentService:
         check_password(password)
         async with self._db.begin() as tx:
             found = await self._open(tx, secret)
+            if found.company.server is not None:
+                raise InvalidInputError(
+                    f"people of {found.company.name} have their accounts on {found.company.server};"
+                    " give your Matrix address there, no user name",
+                    field="username",
+                )
             user_id = matrix_user_id(username, found.company.id, self._server)
             again = found.invitation.user_id == user_id
             claimed = await self._claim(tx, found.invitation, user_id)
@@ -90,6 +97,27 @@ class EnrolmentService:
             await self._let_go(claimed)
             raise
         return await self._finish(secret, claimed)
+
+    async def enrol_remote(self, secret: str, *, user_id: str) -> Person:
+        """Bind the person to the account that they have on their company's own homeserver, and let it in.
+
+        Whoever holds the link says which account; it must be on the company's server, be nobody else's here, and only
+        that account can accept the hub's invitations.
+
+        Raises:
+            InvitationError: The link cannot be used.
+            InvalidInputError: It is no account on the company's server, or the company has none.
+            ConflictError: The same link is being used at this moment.
+        """
+        async with self._db.begin() as tx:
+            found = await self._open(tx, secret)
+            if found.company.server is None:
+                raise InvalidInputError(
+                    f"{found.company.name} has no homeserver of its own; choose a user name for an account here",
+                    field="user_id",
+                )
+            claimed = await self._claim(tx, found.invitation, check_remote_user_id(user_id, found.company.server))
+            return await self._finish_in(tx, secret, claimed)
 
     async def _open(self, connection: AsyncConnection, secret: str) -> OpenInvitation:
         now = self._clock()
@@ -129,20 +157,23 @@ class EnrolmentService:
             await InvitationStore(tx).save(replace(claimed, claim=None, claimed_at=None))
 
     async def _finish(self, secret: str, claimed: Invitation) -> Person:
-        now = self._clock()
         async with self._db.begin() as tx:
-            found = await self._open(tx, secret)
-            if found.invitation.claim != claimed.claim:
-                raise ConflictError("this link was used at the same moment elsewhere", hint="open the link again")
-            person = replace(found.person, user_id=claimed.user_id, enrolled_at=now)
-            await PersonStore(tx).save(person)
-            await InvitationStore(tx).save(replace(found.invitation, closed_at=now, claim=None))
-            record = person.record(await PersonStore(tx).teams(person.id))
-            if record is not None:
-                await DocumentStore(tx).put(record, now)
-            data = {"person": person.id, "company": person.company, "role": person.role.value}
-            draft = Draft(kind="person.enrolled", actor=person_actor(person.id), companies=(person.company,), data=data)
-            await self._inbox.put(tx, replace(draft, disclose={"user_id": str(person.user_id)}))
+            return await self._finish_in(tx, secret, claimed)
+
+    async def _finish_in(self, tx: AsyncConnection, secret: str, claimed: Invitation) -> Person:
+        now = self._clock()
+        found = await self._open(tx, secret)
+        if found.invitation.claim != claimed.claim:
+            raise ConflictError("this link was used at the same moment elsewhere", hint="open the link again")
+        person = replace(found.person, user_id=claimed.user_id, enrolled_at=now)
+        await PersonStore(tx).save(person)
+        await InvitationStore(tx).save(replace(found.invitation, closed_at=now, claim=None))
+        record = person.record(await PersonStore(tx).teams(person.id))
+        if record is not None:
+            await DocumentStore(tx).put(record, now)
+        data = {"person": person.id, "company": person.company, "role": person.role.value}
+        draft = Draft(kind="person.enrolled", actor=person_actor(person.id), companies=(person.company,), data=data)
+        await self._inbox.put(tx, replace(draft, disclose={"user_id": str(person.user_id)}))
         return person
 
 

@@ -49,7 +49,12 @@ class InvitationError(ConclaveError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Company:
-    """An organisation in the hub; ``seats`` bounds its people, ``not_after`` is the contract's end."""
+    """An organisation in the hub; ``seats`` bounds its people, ``not_after`` is the contract's end.
+
+    ``max_upload`` is the largest file in bytes that its people may share, where it has a limit of its own. ``server``
+    is the homeserver of its own, where its people have their accounts; fixed when it is added, because whether a room
+    is open to other servers is fixed when it is made.
+    """
 
     id: str
     name: str
@@ -59,16 +64,25 @@ class Company:
     seats: int | None
     not_after: Millis | None
     added_at: Millis
+    max_upload: int | None = None
+    server: str | None = None
 
     def record(self) -> CompanyRecord:
         """What the policy needs to know."""
         standing = Standing.SUSPENDED if self.suspended else Standing.ACTIVE
-        return CompanyRecord(company=self.id, name=self.name, standing=standing, not_after=self.not_after)
+        return CompanyRecord(
+            company=self.id,
+            name=self.name,
+            standing=standing,
+            not_after=self.not_after,
+            max_upload=self.max_upload,
+            server=self.server,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A human of exactly one company; ``user_id`` is their Matrix account once they enrolled."""
+    """A human of exactly one company; ``user_id`` is their Matrix account once they enrolled, ``held`` a legal hold."""
 
     id: str
     company: str
@@ -79,6 +93,7 @@ class Person:
     suspended: bool
     invited_at: Millis
     enrolled_at: Millis | None
+    held: bool = False
 
     @property
     def status(self) -> PersonStatus:
@@ -92,7 +107,14 @@ class Person:
         if self.user_id is None:
             return None
         standing = Standing.SUSPENDED if self.suspended else Standing.ACTIVE
-        return PersonRecord(user_id=self.user_id, person=self.id, company=self.company, standing=standing, teams=teams)
+        return PersonRecord(
+            user_id=self.user_id,
+            person=self.id,
+            company=self.company,
+            standing=standing,
+            teams=teams,
+            held=self.held,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

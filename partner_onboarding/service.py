@@ -11,6 +11,8 @@ from audit.inbox import Inbox
 from config.clock import HOUR, Clock, Millis
 from config.db import Database
 from config.errors import ConflictError, InvalidInputError, NotFoundError
+from partner_onboarding.federation import Federation
+from partner_onboarding.limits import check_upload
 from partner_onboarding.model import (
     Company,
     CompanyKind,
@@ -55,7 +57,9 @@ class OnboardingService:
         invitation_hours: int,
         new_id: NewId,
         new_secret: NewSecret,
+        federation: Federation,
     ) -> None:
+        self._federation = federation
         self._db = db
         self._inbox = inbox
         self._clock = clock
@@ -66,7 +70,7 @@ class OnboardingService:
 
     # --- companies
 
-    async def add_company(
+    async def add_company(  # noqa: PLR0913  # what is known of a company when it is added
         self,
         company_id: str,
         *,
@@ -76,12 +80,14 @@ class OnboardingService:
         external_id: str | None = None,
         seats: int | None = None,
         not_after: Millis | None = None,
+        max_upload: int | None = None,
+        server: str | None = None,
     ) -> Company:
-        """Enter a company; without an engagement nobody there can see anyone.
+        """Enter a company; without an engagement nobody there can see anyone. ``server`` is a homeserver of its own.
 
         Raises:
             InvalidInputError: An id, name or number does not fit.
-            ConflictError: The id or the external id is taken.
+            ConflictError: The id, the external id or the homeserver is taken, or this hub has no federation.
         """
         if kind is CompanyKind.HOST:
             raise InvalidInputError("the host company is made with the hub; there is one", field="kind")
@@ -99,6 +105,8 @@ class OnboardingService:
             seats=seats,
             not_after=not_after,
             added_at=now,
+            max_upload=check_upload(max_upload),
+            server=None if server is None else self._federation.check_server(server),
         )
         async with self._db.begin() as tx:
             await self._put_company(tx, company, person_actor(actor))
@@ -110,14 +118,20 @@ class OnboardingService:
 
     async def _put_company(self, tx: AsyncConnection, company: Company, actor: Actor) -> None:
         store = CompanyStore(tx)
-        if await store.get(company.id) is not None:
+        known = await store.get(company.id)
+        if known is not None:
+            fixed = "" if known.server == company.server else "; its homeserver was fixed when it was added"
             raise ConflictError(
-                f"there is a company {company.id!r} already", hint=f"conclave company show {company.id}"
+                f"there is a company {company.id!r} already{fixed}", hint=f"conclave company show {company.id}"
             )
         if company.external_id is not None:
             other = await store.by_external_id(company.external_id)
             if other is not None:
                 raise ConflictError(f"the external id {company.external_id!r} belongs to {other.id}")
+        if company.server is not None:
+            other = await store.by_server(company.server)
+            if other is not None:
+                raise ConflictError(f"the homeserver {company.server} belongs to {other.id}")
         await store.add(company)
         await DocumentStore(tx).put_company(company.record(), company.added_at)
         data = {
@@ -126,6 +140,8 @@ class OnboardingService:
             "seats": company.seats,
             "until": company.not_after,
             "external_id": company.external_id,
+            **({} if company.max_upload is None else {"max_upload": company.max_upload}),
+            **({} if company.server is None else {"server": company.server}),
         }
         draft = Draft(kind="company.added", actor=actor, companies=(company.id,), data=data)
         await self._inbox.put(tx, replace(draft, disclose={"name": company.name}))

@@ -40,6 +40,11 @@ class CompanyStore:
         row = (await self._tx.execute(select(company).where(company.c.external_id == external_id))).one_or_none()
         return None if row is None else _company(row)
 
+    async def by_server(self, server: str) -> Company | None:
+        """The company with this homeserver of its own."""
+        row = (await self._tx.execute(select(company).where(company.c.server == server))).one_or_none()
+        return None if row is None else _company(row)
+
     async def page(self, *, after: str, limit: int) -> list[Company]:
         """Up to ``limit`` companies in the order of their ids, from behind ``after`` on."""
         statement = select(company).where(company.c.id > after).order_by(company.c.id).limit(limit)
@@ -159,6 +164,8 @@ def _company_row(item: Company) -> dict[str, Any]:
         "seats": item.seats,
         "not_after": item.not_after,
         "added_at": item.added_at,
+        "max_upload": item.max_upload,
+        "server": item.server,
     }
 
 
@@ -177,6 +184,7 @@ def _person_row(item: Person) -> dict[str, Any]:
         "suspended": item.suspended,
         "invited_at": item.invited_at,
         "enrolled_at": item.enrolled_at,
+        "held": item.held,
     }
 
 

@@ -1,6 +1,6 @@
 """Tables of companies, people, teams, invitations, roles and credentials."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, false
 
 from config.db import metadata
 
@@ -15,7 +15,10 @@ company = Table(
     Column("seats", Integer),
     Column("not_after", BigInteger),
     Column("added_at", BigInteger, nullable=False),
+    Column("max_upload", BigInteger),
+    Column("server", Text),
 )
+Index("ix_company_server", company.c.server, unique=True)
 
 person = Table(
     "person",
@@ -29,8 +32,24 @@ person = Table(
     Column("suspended", Boolean, nullable=False),
     Column("invited_at", BigInteger, nullable=False),
     Column("enrolled_at", BigInteger),
+    Column("held", Boolean, nullable=False, server_default=false()),
 )
 Index("ix_person_company", person.c.company)
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("partnership", Text),
+    Column("person", Text, ForeignKey("person.id")),
+    Column("reason", Text, nullable=False),
+    Column("placed_at", BigInteger, nullable=False),
+    Column("placed_by", Text, nullable=False),
+    Column("lifted_at", BigInteger),
+    Column("lifted_by", Text),
+)
+Index("ix_hold_partnership", hold.c.partnership)
+Index("ix_hold_person", hold.c.person)
 
 team_member = Table(
     "team_member",

@@ -55,6 +55,8 @@ class EnrolmentPages:
             form = await request.post()
         except (ValueError, LookupError):  # no boundary, no such character set
             return self._problem(InvalidInputError("this is not the form of this page", hint="open the link again"))
+        if found.company.server is not None:
+            return await self._submit_remote(secret, found, str(form.get("user_id", "")))
         username, password, repeat = (str(form.get(name, "")) for name in ("username", "password", "repeat"))
         try:
             if password != repeat:
@@ -67,11 +69,22 @@ class EnrolmentPages:
         await self.enrolled(person)
         return self._welcome(person)
 
+    async def _submit_remote(self, secret: str, found: OpenInvitation, user_id: str) -> web.Response:
+        """Enrol with an account on the company's own homeserver, and show what happens there."""
+        try:
+            person = await self.enrolment.enrol_remote(secret, user_id=user_id)
+        except InvalidInputError as error:
+            return self._form(found, error=error, username=user_id, status=422)
+        except ConclaveError as error:
+            return self._problem(error)
+        await self.enrolled(person)
+        return self.renderer.render("enrolled_remote.html", person=person, bot=f"@conclave:{self.server}")
+
     def _form(
         self, found: OpenInvitation, *, error: InvalidInputError | None = None, username: str = "", status: int = 200
     ) -> web.Response:
         return self.renderer.render(
-            "enrol.html",
+            "enrol.html" if found.company.server is None else "enrol_remote.html",
             status=status,
             person=found.person,
             company=found.company,

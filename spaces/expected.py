@@ -1,6 +1,7 @@
 """What was done and has not come back in the feed yet, laid over what was seen. In memory only."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from config.clock import SECOND, Millis
@@ -42,7 +43,10 @@ class Expectations:
             self._state[room_id] = state
         if members:
             self._members[room_id] = members
-        return ObservedRoom(
+        if not state and not members:
+            return seen
+        return replace(
+            seen,
             state={**seen.state, **{key: content for key, (content, _) in state.items()}},
             members={**seen.members, **{user: membership for user, (membership, _) in members.items()}},
         )

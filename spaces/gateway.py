@@ -76,9 +76,13 @@ class Homeserver(Protocol):
         ...
 
     async def add_member(self, room_id: str, user_id: str) -> None:
-        """Make a person a member, without asking them."""
+        """Make a person a member without asking them; invite one whose account is on another server."""
         ...
 
     async def remove_member(self, room_id: str, user_id: str, reason: str) -> None:
         """Take a person out; ``reason`` is what their client shows."""
+        ...
+
+    async def end_sessions(self, user_id: str) -> None:
+        """Make every access token of a person's devices useless; an account that does not exist has none."""
         ...

@@ -9,11 +9,14 @@ from config.clock import Millis
 from config.errors import ConflictError
 from spaces.policy.records import Charter, RoomKind
 
+MEMBER = "m.room.member"
+
 
 class EngagementKind(StrEnum):
     """Why companies may see each other."""
 
     PARTNERSHIP = "partnership"
+    HELPER = "helper"
 
 
 class EngagementStatus(StrEnum):
@@ -25,7 +28,10 @@ class EngagementStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engagement:
-    """One partnership of the host company with ``partner``; ``team`` is the host's team that takes part."""
+    """One partnership of the host company with ``partner``; ``team`` is the host's team that takes part.
+
+    Or the chat of one person of the company ``partner`` with the hub's helper, which has neither team nor template.
+    """
 
     id: str
     kind: EngagementKind
@@ -36,6 +42,10 @@ class Engagement:
     opened_at: Millis
     opened_by: str
     closed_at: Millis | None = None
+
+    def companies(self, host: str) -> frozenset[str]:
+        """Every company that takes part; in a person's chat with the helper nobody meets but they and the hub."""
+        return frozenset({self.partner} if self.kind is EngagementKind.HELPER else {host, self.partner})
 
     def close(self, at: Millis) -> "Engagement":
         """The engagement after it was closed.
@@ -52,8 +62,10 @@ class Engagement:
 class ManagedRoom:
     """One Space or room of an engagement, and how far provisioning has come with it.
 
-    ``settled`` says that the last pass found nothing to do; ``problem`` what stopped it, ``retry_at`` when it is
-    tried again.
+    ``settled`` says that the last pass found nothing to do; ``problem`` what stopped it, ``stuck_since`` since when,
+    ``retry_at`` when it is tried again; ``waiting`` how many changes wait for somebody to apply them. ``changes``
+    counts what happened to the room or to what is wanted of it, ``asked_at`` is when something else was wanted last,
+    ``due_at`` when it is looked at next.
     """
 
     key: str
@@ -65,14 +77,32 @@ class ManagedRoom:
     problem: str | None = None
     attempts: int = 0
     retry_at: Millis = 0
+    changes: int = 0
+    asked_at: Millis = 0
+    due_at: Millis = 0
+    stuck_since: Millis | None = None
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The event that made a piece of state or a membership what it is: who sent it, and when."""
+
+    event_id: str
+    sender: str
+    at: Millis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedRoom:
-    """A room as the homeserver has it: its state without memberships, and each user's membership."""
+    """A room as the homeserver has it: its state without memberships, and each user's membership.
+
+    ``origins`` tells where each came from, by (event type, state key).
+    """
 
     state: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     members: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[tuple[str, str], Origin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

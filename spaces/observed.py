@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from config.clock import Millis
-from spaces.model import ObservedRoom
+from spaces.model import MEMBER, ObservedRoom, Origin
 from spaces.tables import feed_event, feed_transaction, observed_member, observed_state
 
 
@@ -23,6 +23,20 @@ class StateEvent:
     state_key: str
     event_id: str
     content: Mapping[str, Any]
+    sender: str = ""
+    at: Millis = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberEvent:
+    """A membership that the feed delivered."""
+
+    room_id: str
+    user_id: str
+    membership: str
+    event_id: str
+    sender: str = ""
+    at: Millis = 0
 
 
 class ObservedStore:
@@ -68,18 +82,15 @@ class ObservedStore:
         )
         return {(row.room_id, row.user_id): row.membership for row in rows}
 
-    async def set_members(self, members: Mapping[tuple[str, str], tuple[str, str]]) -> None:
-        """Store (room id, user id) → (membership, event id)."""
-        if not members:
+    async def set_members(self, events: Sequence[MemberEvent]) -> None:
+        """Store memberships; of two for one (room, user) the later in ``events`` wins."""
+        if not events:
             return
+        latest = {(item.room_id, item.user_id): asdict(item) for item in events}
         statement = self._dialect.insert(observed_member)
-        changes = {name: statement.excluded[name] for name in ("membership", "event_id")}
-        rows = [
-            {"room_id": room, "user_id": user, "membership": membership, "event_id": event}
-            for (room, user), (membership, event) in members.items()
-        ]
+        changes = {name: statement.excluded[name] for name in ("membership", "event_id", "sender", "at")}
         await self._tx.execute(
-            statement.on_conflict_do_update(index_elements=["room_id", "user_id"], set_=changes), rows
+            statement.on_conflict_do_update(index_elements=["room_id", "user_id"], set_=changes), list(latest.values())
         )
 
     async def set_state(self, events: Sequence[StateEvent]) -> None:
@@ -88,17 +99,8 @@ class ObservedStore:
             return
         latest = {(item.room_id, item.type, item.state_key): item for item in events}
         statement = self._dialect.insert(observed_state)
-        changes = {name: statement.excluded[name] for name in ("event_id", "content")}
-        rows = [
-            {
-                "room_id": item.room_id,
-                "type": item.type,
-                "state_key": item.state_key,
-                "event_id": item.event_id,
-                "content": json.dumps(item.content),
-            }
-            for item in latest.values()
-        ]
+        changes = {name: statement.excluded[name] for name in ("event_id", "content", "sender", "at")}
+        rows = [{**asdict(item), "content": json.dumps(item.content)} for item in latest.values()]
         await self._tx.execute(
             statement.on_conflict_do_update(index_elements=["room_id", "type", "state_key"], set_=changes), rows
         )
@@ -109,14 +111,21 @@ class ObservedStore:
 
     async def rooms(self, room_ids: Sequence[str]) -> dict[str, ObservedRoom]:
         """Everything seen of these rooms, by id; nothing is seen of a room that does not exist."""
-        found: dict[str, tuple[dict[Any, Any], dict[str, str]]] = {room_id: ({}, {}) for room_id in room_ids}
+        state: dict[str, dict[tuple[str, str], Any]] = {room_id: {} for room_id in room_ids}
+        members: dict[str, dict[str, str]] = {room_id: {} for room_id in room_ids}
+        origins: dict[str, dict[tuple[str, str], Origin]] = {room_id: {} for room_id in room_ids}
         states = await self._tx.execute(select(observed_state).where(observed_state.c.room_id.in_(room_ids)))
         for row in states:
-            found[row.room_id][0][row.type, row.state_key] = json.loads(row.content)
-        members = await self._tx.execute(select(observed_member).where(observed_member.c.room_id.in_(room_ids)))
-        for row in members:
-            found[row.room_id][1][row.user_id] = row.membership
-        return {room_id: ObservedRoom(state=state, members=seen) for room_id, (state, seen) in found.items()}
+            state[row.room_id][row.type, row.state_key] = json.loads(row.content)
+            origins[row.room_id][row.type, row.state_key] = _origin(row)
+        seen = await self._tx.execute(select(observed_member).where(observed_member.c.room_id.in_(room_ids)))
+        for row in seen:
+            members[row.room_id][row.user_id] = row.membership
+            origins[row.room_id][MEMBER, row.user_id] = _origin(row)
+        return {
+            room_id: ObservedRoom(state=state[room_id], members=members[room_id], origins=origins[room_id])
+            for room_id in room_ids
+        }
 
     async def joined(self, room_id: str) -> list[str]:
         """Who is in the room, in order."""
@@ -124,3 +133,7 @@ class ObservedStore:
         return list(
             await self._tx.scalars(select(observed_member.c.user_id).where(*where).order_by(observed_member.c.user_id))
         )
+
+
+def _origin(row: Row[Any]) -> Origin:
+    return Origin(event_id=row.event_id, sender=row.sender, at=row.at)

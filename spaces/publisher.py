@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from operator import lt
 from typing import Protocol
 
 from config.db import Database
@@ -47,11 +48,14 @@ class Publisher:
     async def compare(self, stored: Mapping[str, Sequence[int]]) -> None:
         """Push everything again when the guard does not have what it was given, as after its database was put back.
 
-        ``stored`` is, for each kind, how many documents the guard has and the sum of their versions.
+        ``stored`` is, for each kind, how many documents the guard has and the sum of their versions. A guard that has
+        newer ones, as after the hub's own database was put back, keeps them: it refuses older ones, and every change
+        from now on is newer.
         """
         async with self._db.read() as connection:
             pushed = await DocumentStore(connection).pushed()
-        if any(tuple(stored.get(kind, (0, 0))) != sums for kind, sums in pushed.items()):
+        behind = [kind for kind, sums in pushed.items() if any(map(lt, stored.get(kind, (0, 0)), sums))]
+        if behind:
             async with self._db.begin() as tx:
                 await DocumentStore(tx).mark_all_unpushed()
 

@@ -16,6 +16,7 @@ from spaces.observed import ObservedStore
 from spaces.policy.records import Admission, Charter, CompanyRecord, Recording, RoomKind, Standing
 from spaces.store import DocumentStore, EngagementStore, RoomStore
 from spaces.templates import Party, RoomTemplate, Template
+from spaces.walls import check_walls
 
 NewKey = Callable[[], str]
 
@@ -51,11 +52,13 @@ class PartnershipService:
             InvalidInputError: No such template, or the partner is the host itself.
             NotFoundError: No such company.
             ConflictError: The company is suspended or its contract over, or such a partnership is open.
+            WallError: A wall stands between host and partner.
         """
         chosen = self._template(template)
         now = self._clock()
         async with self._db.begin() as tx:
             host, company = await self._companies(tx, partner, now)
+            await check_walls(tx, {self._host, partner})
             engagement = Engagement(
                 id=await self._free_id(tx, partner, template),
                 kind=EngagementKind.PARTNERSHIP,
@@ -122,6 +125,11 @@ class PartnershipService:
         async with self._db.read() as connection:
             return await EngagementStore(connection).concerning(company, sorted(teams), self._host)
 
+    async def chats(self, company: str, person: str | None = None) -> list[str]:
+        """The engagements of the company's people, or of one person, with the hub's helper."""
+        async with self._db.read() as connection:
+            return await EngagementStore(connection).chats(company, person)
+
     async def page(self, *, after: str, limit: int) -> list[Engagement]:
         """Up to ``limit`` partnerships in the order of their ids, from behind ``after`` on."""
         async with self._db.read() as connection:
@@ -148,7 +156,7 @@ class PartnershipService:
 
     async def _get(self, connection: AsyncConnection, engagement_id: str) -> Engagement:
         found = await EngagementStore(connection).get(engagement_id)
-        if found is None:
+        if found is None or found.kind is not EngagementKind.PARTNERSHIP:
             raise NotFoundError(f"no partnership {engagement_id!r}", hint="conclave partnership list")
         return found
 
@@ -206,6 +214,7 @@ class PartnershipService:
             Party.HOST_TEAM: Admission(company=host.company, team=engagement.team),
             Party.PARTNER: Admission(company=partner.company),
         }
+        server = () if partner.server is None else (partner.server,)
         return [
             Charter(
                 key=self._new_key(),
@@ -218,6 +227,7 @@ class PartnershipService:
                 recording=part.recording,
                 room_version=self._room_version,
                 contact=contact,
+                servers=server if Party.PARTNER in part.who else (),
                 direct=template.direct and kind is RoomKind.SPACE,
             )
             for kind, part in parts

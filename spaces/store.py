@@ -1,35 +1,20 @@
 """SQL of engagements, rooms and documents, on an open connection; the caller owns the transaction."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, tuple_, update
+from sqlalchemy import Row, and_, bindparam, case, func, insert, literal, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from config.clock import Millis
+from spaces.due_store import DueStore
 from spaces.model import Engagement, EngagementKind, EngagementStatus, ManagedRoom
 from spaces.policy.documents import Document, DocumentKind, Record, charter_of, company_of, document_of, person_of
 from spaces.policy.records import Charter, CompanyRecord, PersonRecord, RoomKind
 from spaces.tables import document, engagement, room
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RosterSnapshot:
-    """All companies and enrolled people; a :class:`spaces.policy.records.Roster`."""
-
-    companies: Mapping[str, CompanyRecord]
-    people: Mapping[str, PersonRecord]
-
-    def company(self, company: str) -> CompanyRecord | None:
-        """The company with this id."""
-        return self.companies.get(company)
-
-    def person(self, user_id: str) -> PersonRecord | None:
-        """The person with this Matrix account."""
-        return self.people.get(user_id)
 
 
 class DocumentStore:
@@ -60,6 +45,17 @@ class DocumentStore:
         statement = self._dialect.insert(document).values(row)
         changes = {name: statement.excluded[name] for name in ("version", "body", "gone")}
         await self._tx.execute(statement.on_conflict_do_update(index_elements=["kind", "key"], set_=changes))
+        await self._mark(record, now)
+
+    async def _mark(self, record: Record, now: Millis) -> None:
+        """Have the rooms looked at that the record concerns, in the same transaction."""
+        due = DueStore(self._tx)
+        if isinstance(record, Charter):
+            await due.charter_put(record, now)
+        elif isinstance(record, CompanyRecord):
+            await due.company_put(record, now)
+        else:
+            await due.person_put(record, now)
 
     async def put_company(self, record: CompanyRecord, now: Millis) -> None:
         """Store what is known of a company beside its partnerships; the Spaces that these listed with it stay."""
@@ -100,16 +96,6 @@ class DocumentStore:
         where = (document.c.kind == DocumentKind.CHARTER.value, document.c.key.in_(keys), ~document.c.gone)
         rows = await self._tx.execute(select(document.c.key, document.c.body).where(*where))
         return {row.key: charter_of(json.loads(row.body)) for row in rows}
-
-    async def roster(self, companies: Sequence[str]) -> RosterSnapshot:
-        """These companies and their enrolled people."""
-        where = (document.c.company.in_(companies), ~document.c.gone)
-        rows = (await self._tx.execute(select(document.c.kind, document.c.key, document.c.body).where(*where))).all()
-        bodies = {kind: [(row.key, json.loads(row.body)) for row in rows if row.kind == kind] for kind in DocumentKind}
-        return RosterSnapshot(
-            companies={key: company_of(body) for key, body in bodies[DocumentKind.COMPANY]},
-            people={key: person_of(body) for key, body in bodies[DocumentKind.PERSON]},
-        )
 
     async def people(self, user_ids: Sequence[str]) -> dict[str, PersonRecord]:
         """The enrolled people among ``user_ids``, by Matrix user id."""
@@ -157,6 +143,9 @@ class DocumentStore:
         return None if body is None else dict(json.loads(body))
 
 
+_IS_PARTNERSHIP = engagement.c.kind == EngagementKind.PARTNERSHIP.value
+
+
 class EngagementStore:
     """Engagements."""
 
@@ -177,18 +166,33 @@ class EngagementStore:
         return None if row is None else _engagement(row)
 
     async def of_partner(self, partner: str) -> list[Engagement]:
-        """The engagements of one company, the oldest first."""
-        statement = select(engagement).where(engagement.c.partner == partner).order_by(engagement.c.opened_at)
+        """The partnerships of one company, the oldest first."""
+        where = (engagement.c.partner == partner, _IS_PARTNERSHIP)
+        statement = select(engagement).where(*where).order_by(engagement.c.opened_at)
         return [_engagement(row) for row in await self._tx.execute(statement)]
 
+    async def open_with(self, partners: Collection[str]) -> list[Engagement]:
+        """The open engagements of these companies with the host, in the order of their ids."""
+        where = (engagement.c.partner.in_(partners), engagement.c.status == EngagementStatus.OPEN.value)
+        return [_engagement(row) for row in await self._tx.execute(select(engagement).where(*where).order_by("id"))]
+
     async def concerning(self, company: str, teams: Sequence[str], host: str) -> list[str]:
-        """The ids of the engagements whose rooms people of ``company`` (for the host: of these teams) are in."""
+        """The ids of the partnerships whose rooms people of ``company`` (for the host: of these teams) are in."""
         where = engagement.c.team.in_(teams) if company == host else engagement.c.partner == company
-        return list(await self._tx.scalars(select(engagement.c.id).where(where).order_by(engagement.c.id)))
+        statement = select(engagement.c.id).where(where, _IS_PARTNERSHIP).order_by(engagement.c.id)
+        return list(await self._tx.scalars(statement))
+
+    async def chats(self, company: str, person: str | None) -> list[str]:
+        """The ids of the engagements of a company's people, or of one person, with the helper."""
+        where = [engagement.c.kind == EngagementKind.HELPER.value, engagement.c.partner == company]
+        if person is not None:
+            where.append(engagement.c.opened_by == person)
+        return list(await self._tx.scalars(select(engagement.c.id).where(*where).order_by(engagement.c.id)))
 
     async def page(self, *, after: str, limit: int) -> list[Engagement]:
-        """Up to ``limit`` engagements in the order of their ids, from behind ``after`` on."""
-        statement = select(engagement).where(engagement.c.id > after).order_by(engagement.c.id).limit(limit)
+        """Up to ``limit`` partnerships in the order of their ids, from behind ``after`` on."""
+        where = (engagement.c.id > after, _IS_PARTNERSHIP)
+        statement = select(engagement).where(*where).order_by(engagement.c.id).limit(limit)
         return [_engagement(row) for row in await self._tx.execute(statement)]
 
 
@@ -203,28 +207,46 @@ class RoomStore:
         await self._tx.execute(insert(room), [_room_row(item) for item in rooms])
 
     async def save(self, item: ManagedRoom) -> None:
-        """Store what changed of a room."""
-        await self._tx.execute(update(room).where(room.c.key == item.key).values(**_room_row(item)))
+        """Store what changed of a room; where more has happened to it since ``item`` was read, it stays due."""
+        current = room.c.changes == item.changes
+        row = {name: value for name, value in _room_row(item).items() if name not in ("changes", "asked_at")}
+        changes = {
+            **row,
+            "due_at": case((current, item.due_at), else_=0),
+            "settled": case((current, item.settled), else_=and_(room.c.settled, literal(item.settled))),
+        }
+        await self._tx.execute(update(room).where(room.c.key == item.key).values(**changes))
+
+    async def settle(self, items: Sequence[ManagedRoom]) -> None:
+        """Store that nothing is to do to these rooms; one to which more has happened since stays as it is, and due."""
+        if not items:
+            return
+        names = ("settled", "problem", "attempts", "retry_at", "due_at", "stuck_since", "waiting")
+        statement = (
+            update(room)
+            .where(room.c.key == bindparam("the_key"), room.c.changes == bindparam("seen"))
+            .values({name: bindparam(f"new_{name}") for name in names})
+        )
+        rows = [
+            {"the_key": item.key, "seen": item.changes, **{f"new_{name}": getattr(item, name) for name in names}}
+            for item in items
+        ]
+        await self._tx.execute(statement, rows)
 
     async def get(self, key: str) -> ManagedRoom | None:
         """One room by its key."""
         row = (await self._tx.execute(select(room).where(room.c.key == key))).one_or_none()
-        return None if row is None else _room(row)
+        return None if row is None else room_of(row)
 
     async def by_room_ids(self, room_ids: Sequence[str]) -> dict[str, ManagedRoom]:
         """The managed rooms among ``room_ids``, by Matrix room id."""
         rows = await self._tx.execute(select(room).where(room.c.room_id.in_(room_ids)))
-        return {row.room_id: _room(row) for row in rows}
+        return {row.room_id: room_of(row) for row in rows}
 
     async def of_engagement(self, engagement_id: str) -> list[ManagedRoom]:
         """The rooms of an engagement, its Space first."""
-        return await self.of_engagements([engagement_id])
-
-    async def of_engagements(self, engagement_ids: Sequence[str]) -> list[ManagedRoom]:
-        """The rooms of these engagements, each one's together, its Space first."""
-        statement = select(room).where(room.c.engagement.in_(engagement_ids))
-        rows = await self._tx.execute(statement.order_by(room.c.engagement, room.c.position))
-        return [_room(row) for row in rows]
+        statement = select(room).where(room.c.engagement == engagement_id).order_by(room.c.position)
+        return [room_of(row) for row in await self._tx.execute(statement)]
 
     async def next_position(self, engagement_id: str) -> int:
         """The place behind the last room of an engagement."""
@@ -235,11 +257,7 @@ class RoomStore:
         """Up to ``limit`` rooms in the order of (engagement, position), from behind ``after`` on."""
         place = tuple_(room.c.engagement, room.c.position)
         statement = select(room).where(place > after).order_by(room.c.engagement, room.c.position).limit(limit)
-        return [_room(row) for row in await self._tx.execute(statement)]
-
-    async def all_engagements(self) -> list[str]:
-        """The ids of every engagement that has rooms."""
-        return list(await self._tx.scalars(select(room.c.engagement).distinct().order_by(room.c.engagement)))
+        return [room_of(row) for row in await self._tx.execute(statement)]
 
     async def room_ids(self) -> list[str]:
         """The Matrix ids of every managed room that exists."""
@@ -279,9 +297,15 @@ def _room_row(item: ManagedRoom) -> dict[str, Any]:
         "problem": item.problem,
         "attempts": item.attempts,
         "retry_at": item.retry_at,
+        "changes": item.changes,
+        "asked_at": item.asked_at,
+        "due_at": item.due_at,
+        "stuck_since": item.stuck_since,
+        "waiting": item.waiting,
     }
 
 
-def _room(row: Row[Any]) -> ManagedRoom:
+def room_of(row: Row[Any]) -> ManagedRoom:
+    """The room in a row of its table."""
     values = row._asdict()
     return ManagedRoom(**{**values, "kind": RoomKind(values["kind"])})

@@ -32,6 +32,16 @@ engagement = Table(
 )
 Index("ix_engagement_partner", engagement.c.partner)
 
+wall = Table(
+    "wall",
+    metadata,
+    Column("first", Text, primary_key=True),
+    Column("second", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("added_at", BigInteger, nullable=False),
+    Column("added_by", Text, nullable=False),
+)
+
 room = Table(
     "room",
     metadata,
@@ -44,8 +54,57 @@ room = Table(
     Column("problem", Text),
     Column("attempts", Integer, nullable=False),
     Column("retry_at", BigInteger, nullable=False),
+    Column("changes", BigInteger, nullable=False, server_default="0"),
+    Column("asked_at", BigInteger, nullable=False, server_default="0"),
+    Column("due_at", BigInteger, nullable=False, server_default="0"),
+    Column("stuck_since", BigInteger),
+    Column("waiting", Integer, nullable=False, server_default="0"),
 )
 Index("ix_room_engagement", room.c.engagement)
+Index("ix_room_due_at", room.c.due_at)
+
+room_admission = Table(
+    "room_admission",
+    metadata,
+    Column("room", Text, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("company", Text, nullable=False),
+    Column("team", Text),
+    Column("person", Text),
+)
+Index("ix_room_admission_company", room_admission.c.company, room_admission.c.team)
+
+roster_team = Table(
+    "roster_team",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("team", Text, primary_key=True),
+    Column("company", Text, nullable=False),
+)
+Index("ix_roster_team_company", roster_team.c.company, roster_team.c.team)
+
+leaving = Table(
+    "leaving",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+)
+
+drift = Table(
+    "drift",
+    metadata,
+    Column("room", Text, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("state_key", Text, primary_key=True),
+    Column("event_id", Text, nullable=False),
+    Column("found_at", BigInteger, nullable=False),
+)
+
+ended_session = Table(
+    "ended_session",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("version", Text, nullable=False),
+)
 
 observed_member = Table(
     "observed_member",
@@ -54,7 +113,10 @@ observed_member = Table(
     Column("user_id", Text, primary_key=True),
     Column("membership", Text, nullable=False),
     Column("event_id", Text, nullable=False),
+    Column("sender", Text, nullable=False, server_default=""),
+    Column("at", BigInteger, nullable=False, server_default="0"),
 )
+Index("ix_observed_member_user_id", observed_member.c.user_id)
 
 observed_state = Table(
     "observed_state",
@@ -64,6 +126,8 @@ observed_state = Table(
     Column("state_key", Text, primary_key=True),
     Column("event_id", Text, nullable=False),
     Column("content", Text, nullable=False),
+    Column("sender", Text, nullable=False, server_default=""),
+    Column("at", BigInteger, nullable=False, server_default="0"),
 )
 
 feed_event = Table(

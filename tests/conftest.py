@@ -1,8 +1,10 @@
 """Fixtures: both databases, a fake homeserver, a real one. And a summary of what ran against what."""
 
 import shutil
+import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +61,17 @@ def hub_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def _start_postgres(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A server; tried three times, because it gives a busy machine ten seconds to start it."""
+    for _ in range(2):
+        with suppress(subprocess.SubprocessError, OSError):
+            return get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    return get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+
+
 @pytest.fixture(scope="session")
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
-    server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    server = _start_postgres(tmp_path_factory)
     found = Postgres(server)
     await found.create_base()
     yield found
@@ -110,11 +120,14 @@ async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveHu
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-compose", action="store_true", help="run the tests that need a container engine")
+    parser.addoption("--run-workers", action="store_true", help="run the tests on a Synapse with workers")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--run-compose"):
-        dropped = [item for item in items if "compose" in item.path.parts]
+    for folder in ("compose", "workers"):
+        if config.getoption(f"--run-{folder}"):
+            continue
+        dropped = [item for item in items if folder in item.path.parts]
         items[:] = [item for item in items if item not in dropped]
         config.hook.pytest_deselected(items=dropped)
     for item in items:

@@ -1,8 +1,9 @@
 """A hub with a real Synapse, for tests: started once for many tests, with people to act as."""
 
 import asyncio
+import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -29,10 +30,20 @@ NO_LIMITS = {
     "rc_invites": {"per_room": PLENTY, "per_user": PLENTY, "per_issuer": PLENTY},
     "rc_room_creation": PLENTY,
     "rc_admin_redaction": PLENTY,
+    "rc_registration": PLENTY,
+    "rc_registration_token_validity": PLENTY,
+    "rc_3pid_validation": PLENTY,
+    "rc_user_directory": PLENTY,
+    "rc_reports": PLENTY,
+    "rc_delayed_event_mgmt": PLENTY,
+    "rc_media_create": PLENTY,
+    "rc_profile": PLENTY,
+    "rc_key_requests": PLENTY,
     "bcrypt_rounds": 4,
 }
 PATIENCE_S = 30
 LOOK_S = 0.02
+GUARD = "bridge.guard.module.Guard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +73,8 @@ class User:
     _transactions: Any = field(default_factory=lambda: count(1))
 
     async def call(self, method: str, path: str, body: Any = None, *, base: str = "/_matrix/client/v3") -> Answer:
-        return await self.hub.request(method, self.hub.homeserver_url + base + path, body, token=self.token)
+        url = self.hub.url_for(base + path) + base + path
+        return await self.hub.request(method, url, body, token=self.token)
 
     async def send(self, room_id: str, event_type: str, content: dict[str, Any]) -> Answer:
         path = f"/rooms/{quote(room_id)}/send/{event_type}/{self.person}{next(self._transactions)}"
@@ -71,8 +83,8 @@ class User:
     async def send_encrypted(self, room_id: str, text: str = "x") -> Answer:
         content = {
             "algorithm": "m.megolm.v1.aes-sha2",
-            "ciphertext": f"sealed {text}",
-            "session_id": f"session.of.{self.person}",
+            "ciphertext": base64.b64encode(f"sealed {text}".encode()).decode(),
+            "session_id": f"session-of-{self.person}",
             "device_id": "DEVICE",
             "sender_key": "key",
         }
@@ -96,6 +108,11 @@ class LiveHub:
     @property
     def homeserver_url(self) -> str:
         return self.settings.homeserver.internal_url
+
+    def url_for(self, path: str) -> str:
+        """The process of the homeserver that clients reach at ``path``."""
+        del path
+        return self.homeserver_url
 
     @property
     def bot(self) -> str:
@@ -133,7 +150,11 @@ class LiveHub:
         name = self.fresh("person")
         body = {"company": company, "name": name.title(), "email": f"{name}@{company}.example", "teams": list(teams)}
         invited = await self.api("POST", "/v1/people", body)
-        enrolment = {"secret": invited["link"].rpartition("/")[2], "username": name, "password": PASSWORD}
+        return await self.enrol(invited["link"], name, sign_in=sign_in)
+
+    async def enrol(self, link: str, name: str, *, sign_in: bool = True) -> User:
+        """Take up an invitation."""
+        enrolment = {"secret": link.rpartition("/")[2], "username": name, "password": PASSWORD}
         enrolled = await self.api("POST", "/v1/enrol", enrolment, token="")
         user = User(self, enrolled["user_id"], enrolled["person"], "")
         if sign_in:
@@ -146,7 +167,8 @@ class LiveHub:
             "identifier": {"type": "m.id.user", "user": user_id},
             "password": password,
         }
-        return await self.request("POST", f"{self.homeserver_url}/_matrix/client/v3/login", body)
+        path = "/_matrix/client/v3/login"
+        return await self.request("POST", self.url_for(path) + path, body)
 
     async def open_partnership(self, company: str, team: str, template: str = "reseller") -> dict[str, str]:
         """Open a partnership, wait until its rooms are ready; room ids by name, the Space under ``space``."""
@@ -162,6 +184,14 @@ class LiveHub:
 
         found: dict[str, Any] = await until(look)
         return found
+
+    async def chat_of(self, user: User) -> str:
+        """The room of a person's chat with the helper, once both are in it."""
+
+        async def look() -> str | None:
+            return await self.hub.helper.rooms.chat_of(user.user_id)
+
+        return str(await until(look))
 
     async def stage(self) -> "Scene":
         """A fresh partnership: one person of the host, two of the partner."""
@@ -221,13 +251,26 @@ def live_settings(place: Path, **homeserver: Any) -> Settings:
 
 
 @asynccontextmanager
-async def start_live_hub(place: Path, **homeserver: Any) -> AsyncIterator[LiveHub]:
-    """Start everything in this process, with Synapse as a child."""
-    settings = live_settings(place, **homeserver)
+async def start_live_hub(
+    place: Path,
+    *,
+    guard: str = GUARD,
+    settings: Settings | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    **homeserver: Any,
+) -> AsyncIterator[LiveHub]:
+    """Start everything in this process, with Synapse as a child.
+
+    ``guard`` is the module that it loads; ``overrides`` are for its configuration.
+    """
+    settings = settings or live_settings(place, **homeserver)
     state = StateDirectory(settings.state_dir)
     state.prepare()
     async with open_hub(settings, state, migrate=True) as hub, aiohttp.ClientSession() as session:
-        files = write_homeserver_config(settings, state, hub.keys.document.public.public_key, NO_LIMITS)
+        files = write_homeserver_config(
+            settings, state, hub.keys.document.public.public_key, {**NO_LIMITS, **(overrides or {})}
+        )
+        files.config.write_text(files.config.read_text().replace(GUARD, guard))
         synapse = EmbeddedHomeserver(files, settings.homeserver)
         async with listening(hub.web, settings.hub.listen, settings.hub.port):
             await synapse.start()

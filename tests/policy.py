@@ -7,8 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from spaces.policy.blueprint import CALL_MEMBER, MEGOLM, fixed_state
+from spaces.policy.acts import refuse_deactivation, refuse_shutdown, refuse_sight, refuse_upload
+from spaces.policy.blueprint import CALL_MEMBER, fixed_state
 from spaces.policy.decide import decide
+from spaces.policy.envelope import MEGOLM
 from spaces.policy.records import (
     Admission,
     Charter,
@@ -111,6 +113,16 @@ Case = tuple[Any, Code | None, str]
 def check(refusal: Refusal | None, code: Code | None, sentence: str) -> None:
     assert refusal == (None if code is None else Refusal(code, sentence))
 
+
+# --- what is no event
+
+ACT_EXAMPLES: dict[Code, Refusal | None] = {
+    Code.DEACTIVATION_BY_HUB: refuse_deactivation(BOB, ROSTER, BOT, by_admin=False),
+    Code.NOT_SHARED: refuse_sight(BOB, CAROL, [CHARTER], ROSTER, NOW),
+    Code.ROOM_KEPT: refuse_shutdown(CHARTER.key, CHARTER),
+    Code.UPLOAD_TOO_LARGE: refuse_upload(BOB, 11, changed(company("northwind", max_upload=10)), NOW),
+}
+"""For each code that only an act beside events is refused with: a refusal with it."""
 
 # --- what hypothesis draws from
 

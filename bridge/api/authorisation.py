@@ -14,10 +14,13 @@ class Permission(StrEnum):
     SIGNED_IN = "signed-in"
     READ_PARTNERS = "read-partners"
     CHANGE_PARTNERS = "change-partners"
+    CHANGE_WALLS = "change-walls"
     READ_ACCESS = "read-access"
     CHANGE_ACCESS = "change-access"
     READ_LEDGER = "read-ledger"
     EXPORT_LEDGER = "export-ledger"
+    READ_HOLDS = "read-holds"
+    CHANGE_HOLDS = "change-holds"
 
 
 _EVERY_ROLE = frozenset(Role)
@@ -25,10 +28,13 @@ _EVERY_ROLE = frozenset(Role)
 ROLES: dict[Permission, frozenset[Role]] = {
     Permission.READ_PARTNERS: _EVERY_ROLE,
     Permission.CHANGE_PARTNERS: frozenset({Role.PARTNER_MANAGER}),
+    Permission.CHANGE_WALLS: frozenset({Role.COMPLIANCE_OFFICER}),  # those whom a wall binds must not take it down
     Permission.READ_ACCESS: frozenset({Role.ADMIN, Role.COMPLIANCE_OFFICER, Role.AUDITOR}),
     Permission.CHANGE_ACCESS: frozenset({Role.ADMIN}),
     Permission.READ_LEDGER: frozenset({Role.ADMIN, Role.COMPLIANCE_OFFICER, Role.AUDITOR}),
     Permission.EXPORT_LEDGER: frozenset({Role.COMPLIANCE_OFFICER, Role.AUDITOR}),
+    Permission.READ_HOLDS: frozenset({Role.COMPLIANCE_OFFICER, Role.AUDITOR}),
+    Permission.CHANGE_HOLDS: frozenset({Role.COMPLIANCE_OFFICER}),
 }
 
 

@@ -42,6 +42,7 @@ class Call(Generic[Q, B]):
     async def enforce(self, *engagements: str) -> bool:
         """Have the guard take what changed, now, and these engagements' rooms follow; whether the guard has it."""
         self.services.reconciler.wake(*engagements)
+        self.services.sessions.wake()
         try:
             await self.services.publisher.publish()
         except ConclaveError:
@@ -53,7 +54,9 @@ class Call(Generic[Q, B]):
         teams = set() if team is None else {team}
         if person is not None:
             teams |= (await self.services.onboarding.person(person))[1]
-        return await self.enforce(*await self.services.partnerships.concerning(company, teams))
+        partnerships = await self.services.partnerships.concerning(company, teams)
+        chats = [] if team is not None else await self.services.partnerships.chats(company, person)
+        return await self.enforce(*partnerships, *chats)
 
 
 def after(query: PageQuery) -> str:

@@ -87,6 +87,8 @@ class CompanyAdd(_Model):
     external_id: Text | None = None
     seats: int | None = Field(default=None, ge=1, le=1_000_000)
     until: Date | None = Field(default=None, description="last day of the contract")
+    max_upload: int | None = Field(default=None, ge=1, le=2**40, description="largest file in bytes")
+    homeserver: Text | None = Field(default=None, description="its own homeserver, such as partner.example")
 
 
 class Reason(_Model):
@@ -109,7 +111,9 @@ class CompanyView(_Model):
     external_id: str | None
     seats: int | None
     until: str | None
+    max_upload: int | None
     added_at: str
+    homeserver: str | None
 
 
 class PersonInvite(_Model):
@@ -226,14 +230,27 @@ class RoomView(_Model):
     problem: str | None
 
 
+class DriftView(_Model):
+    """A piece of a room that differs from the charter, and that nobody asked for."""
+
+    type: str
+    state_key: str
+    event_id: str
+    found_at: str
+
+
 class RoomDetail(RoomView):
-    """A room with who is in it."""
+    """A room with who is in it, what is wrong with it since when, and how many changes wait to be applied."""
 
     topic: str
     room_version: str
     history_visibility: str
     open: bool
     people: list[str]
+    stuck_since: str | None
+    next_try: str | None
+    waiting: int
+    drift: list[DriftView]
 
 
 class PartnershipView(_Model):

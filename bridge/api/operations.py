@@ -10,10 +10,14 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from bridge.api import access, ledger, partners
+from bridge.api import access, federation, holds, ledger, partners, plans, walls
 from bridge.api import models as m
+from bridge.api import models_holds as h
+from bridge.api import plan_models as pm
+from bridge.api import wall_models as wm
 from bridge.api.authorisation import Permission
 from bridge.api.call import Call
+from bridge.api.federation_models import RemoteEnrolment
 
 Handler = Callable[[Call[Any, Any]], Awaitable[BaseModel]]
 StreamHandler = Callable[[Call[Any, Any], web.Request], Awaitable[web.StreamResponse]]
@@ -89,6 +93,9 @@ OPERATIONS: tuple[Operation, ...] = (
     _read("/v1/companies/{company}", P.READ_PARTNERS, partners.show_company, m.CompanyView),
     _write("/v1/companies/{company}/suspend", P.CHANGE_PARTNERS, partners.suspend_company, m.CompanyChanged, m.Reason),
     _write("/v1/companies/{company}/resume", P.CHANGE_PARTNERS, partners.resume_company, m.CompanyChanged),
+    _write(
+        "/v1/companies/{company}/change", P.CHANGE_PARTNERS, holds.change_company, m.CompanyChanged, h.CompanyLimits
+    ),
     # people
     _write(
         "/v1/people",
@@ -108,6 +115,16 @@ OPERATIONS: tuple[Operation, ...] = (
         body=m.Enrolment,
         status=201,
         problems=(410, 502),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/enrol/remote",
+        needs=P.ANYONE,
+        handler=federation.enrol_remote,
+        answer=m.Enrolled,
+        body=RemoteEnrolment,
+        status=201,
+        problems=(410,),
     ),
     _read("/v1/people", P.READ_PARTNERS, partners.list_people, m.Page[m.PersonView], m.PersonQuery),
     _read("/v1/people/{person}", P.READ_PARTNERS, partners.show_person, m.PersonDetail),
@@ -138,6 +155,25 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     _read("/v1/rooms", P.READ_PARTNERS, partners.list_rooms, m.Page[m.RoomView], m.PageQuery),
     _read("/v1/rooms/{room}", P.READ_PARTNERS, partners.show_room, m.RoomDetail),
+    # walls
+    _write("/v1/walls", P.CHANGE_WALLS, walls.add_wall, wm.WallView, wm.WallAdd, status=201),
+    _read("/v1/walls", P.READ_PARTNERS, walls.list_walls, m.Page[wm.WallView], m.PageQuery),
+    _write("/v1/walls/{first}/{second}/remove", P.CHANGE_WALLS, walls.remove_wall, wm.WallView, m.Reason),
+    # legal holds
+    _write("/v1/holds", P.CHANGE_HOLDS, holds.place_hold, h.HoldChanged, h.HoldPlace, status=201),
+    _read("/v1/holds", P.READ_HOLDS, holds.list_holds, m.Page[h.HoldView], m.PageQuery),
+    _write("/v1/holds/{hold}/lift", P.CHANGE_HOLDS, holds.lift_hold, h.HoldChanged, m.Reason),
+    # plans
+    Operation(
+        method="GET",
+        path="/v1/plan",
+        needs=P.READ_PARTNERS,
+        handler=plans.show_plan,
+        answer=pm.PlanView,
+        query=pm.PlanQuery,
+        problems=(404,),
+    ),
+    _write("/v1/plan/apply", P.CHANGE_PARTNERS, plans.apply_plan, pm.PlanApplied, pm.PlanApply),
     # roles and credentials
     _read("/v1/roles", P.READ_ACCESS, access.list_roles, m.Page[m.RoleView]),
     _write("/v1/roles/grant", P.CHANGE_ACCESS, access.grant_role, m.RoleView, m.RoleChange),

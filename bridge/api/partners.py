@@ -7,6 +7,7 @@ from bridge.api.models import (
     CompanyAdd,
     CompanyChanged,
     CompanyView,
+    DriftView,
     Enrolled,
     Enrolment,
     InvitationView,
@@ -37,6 +38,7 @@ from bridge.api.views import (
     person_view,
     room_fields,
     room_view,
+    time,
 )
 from config.clock import iso, parse_date
 from config.errors import InvalidInputError
@@ -60,6 +62,8 @@ async def add_company(call: Call[NoQuery, CompanyAdd]) -> CompanyView:
         external_id=body.external_id,
         seats=body.seats,
         not_after=until,
+        max_upload=body.max_upload,
+        server=body.homeserver,
         actor=call.actor,
     )
     await call.enforce()
@@ -112,6 +116,7 @@ async def enrol(call: Call[NoQuery, Enrolment]) -> Enrolled:
     body = call.body
     person = await call.services.enrolment.enrol(body.secret, username=body.username, password=body.password)
     await call.enforce_for(person.company, person=person.id)
+    call.services.mailbox.enrolled()
     homeserver = call.services.settings.homeserver.client_url
     return Enrolled(person=person.id, user_id=str(person.user_id), homeserver=homeserver)
 
@@ -241,7 +246,8 @@ def _place(view: model.RoomView) -> str:
 async def show_room(call: Call[NoQuery, NoBody]) -> RoomDetail:
     """One room, by its key or Matrix id, with its charter and who is in it."""
     view, people = await call.services.partnerships.room(call.path["room"])
-    charter = view.charter
+    charter, room = view.charter, view.room
+    drift = await call.services.plans.drift(room.key)
     return RoomDetail(
         **room_fields(view),
         topic=charter.topic,
@@ -249,4 +255,11 @@ async def show_room(call: Call[NoQuery, NoBody]) -> RoomDetail:
         history_visibility=charter.history_visibility,
         open=charter.open,
         people=people,
+        stuck_since=time(room.stuck_since),
+        next_try=None if room.problem is None else iso(room.retry_at),
+        waiting=room.waiting,
+        drift=[
+            DriftView(type=item.type, state_key=item.state_key, event_id=item.event_id, found_at=iso(item.found_at))
+            for item in drift
+        ],
     )

@@ -39,7 +39,9 @@ def company_view(company: Company) -> CompanyView:
         external_id=company.external_id,
         seats=company.seats,
         until=last_day(company.not_after),
+        max_upload=company.max_upload,
         added_at=iso(company.added_at),
+        homeserver=company.server,
     )
 
 

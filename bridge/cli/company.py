@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.client import segment
+from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Json, Yes, confirm, day, listing, say, show, write_json
 from bridge.cli.session import client_of
 
@@ -15,7 +16,7 @@ Company = Annotated[str, typer.Argument(help="The company's id, such as northwin
 
 
 @app.command()
-def add(
+def add(  # noqa: PLR0913, PLR0917  # each is an option of the command
     ctx: typer.Context,
     company: Company,
     name: Annotated[str, typer.Option(help='Such as "Northwind Trading".')],
@@ -23,15 +24,22 @@ def add(
     until: Annotated[str | None, typer.Option(help="Last day of the contract, such as 2027-12-31.")] = None,
     seats: Annotated[int | None, typer.Option(help="How many people it may have.")] = None,
     external_id: Annotated[str | None, typer.Option(help="Your own key for it, such as a CRM number.")] = None,
+    max_upload: Annotated[str | None, typer.Option(help="The largest file it may share, such as 10M.")] = None,
+    homeserver: Annotated[
+        str | None, typer.Option(help="Its own homeserver, such as partner.example; fixed from then on.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Enter a company. Nobody there can see anyone until there is an engagement."""
-    body = {"id": company, "name": name, "kind": kind, "until": until, "seats": seats, "external_id": external_id}
-    found = client_of(ctx).post("/v1/companies", body)
+    body: dict[str, Any] = {"id": company, "name": name, "kind": kind, "until": until, "seats": seats}
+    body |= {"external_id": external_id, "max_upload": None if max_upload is None else size(max_upload)}
+    found = client_of(ctx).post("/v1/companies", {**body, "homeserver": homeserver})
     if as_json:
         write_json(found)
     else:
         say(f"Added {found['name']} ({found['id']}). No engagement yet: nobody there can see anyone here.")
+        if found["homeserver"]:
+            say(f"  homeserver  {found['homeserver']}   (its people keep their accounts there)")
 
 
 @app.command("list")
@@ -70,10 +78,45 @@ def show_(ctx: typer.Context, company: Company, as_json: Json = False) -> None:
             ("external id", found["external_id"] or "–"),
             ("seats", f"{taken} of {found['seats']} taken" if found["seats"] else "not limited"),
             ("until", found["until"] or "no end set"),
+            (
+                "files",
+                f"at most {found['max_upload']:,} bytes" if found["max_upload"] else "as large as the server takes",
+            ),
+            ("homeserver", found["homeserver"] or "the hub's"),
             ("added", day(found["added_at"])),
             ("people", ", ".join(f"{one['name']} ({one['status']})" for one in people) or "none yet"),
         ],
     )
+
+
+@app.command()
+def change(
+    ctx: typer.Context,
+    company: Company,
+    max_upload: Annotated[str, typer.Option(help="The largest file it may share, such as 10M; none for no limit.")],
+    as_json: Json = False,
+) -> None:
+    """Change what a company may do."""
+    limit = None if max_upload == "none" else size(max_upload)
+    answer = client_of(ctx).post(f"/v1/companies/{segment(company)}/change", {"max_upload": limit})
+    if as_json:
+        write_json(answer)
+        return
+    allowed = "files as large as the server takes" if limit is None else f"files of at most {limit:,} bytes"
+    say(f"{answer['company']['name']} may share {allowed}{enforcement(answer)}")
+
+
+def size(text: str) -> int:
+    """Bytes, written as ``10M`` or as a plain number.
+
+    Raises:
+        CallFailedError: It is no size.
+    """
+    digits, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    factors = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    if not (digits.isascii() and digits.isdecimal() and int(digits) > 0 and unit in factors):
+        raise CallFailedError(f"{text!r} is not a size such as 10M", code="invalid_input", usage=True)
+    return int(digits) * factors[unit]
 
 
 @app.command()

@@ -44,28 +44,41 @@ def invite(
 def enrol(
     ctx: typer.Context,
     link: Annotated[str, typer.Argument(help="The enrolment link.")],
-    username: Annotated[str, typer.Option(help="The user name to choose.")],
+    username: Annotated[str | None, typer.Option(help="The user name to choose.")] = None,
+    matrix_id: Annotated[
+        str | None, typer.Option(help="Instead: your address on your company's own homeserver, @bob:partner.example.")
+    ] = None,
 ) -> None:
-    """Take up an invitation from a terminal: asks for a password, or reads it from standard input."""
+    """Take up an invitation from a terminal: asks for a password, or reads it from standard input.
+
+    With --matrix-id there is no password: the account is on your company's own homeserver.
+    """
     del ctx
+    if (username is None) == (matrix_id is None):
+        raise CallFailedError(
+            "expected --username, or --matrix-id where your company has its own homeserver", code="username", usage=True
+        )
+    if matrix_id is not None:
+        answer = _enrol(link, "/v1/enrol/remote", {"user_id": matrix_id})
+        say(f"Enrolled as {answer['user_id']}. Your Matrix client gets invitations to your rooms: accept them there.")
+        return
     if sys.stdin.isatty():
         password = getpass.getpass("Password (at least 12 characters): ")
         if getpass.getpass("Password, again: ") != password:
             raise CallFailedError("the two passwords differ", code="password", usage=True)
     else:
         password = sys.stdin.readline().rstrip("\n")
-    answer = _enrol(link, username, password)
+    answer = _enrol(link, "/v1/enrol", {"username": username, "password": password})
     say(f"Enrolled as {answer['user_id']}. Sign in from any Matrix client:")
     say(f"  homeserver  {answer['homeserver']}")
     say(f"  user name   {answer['user_id'].removeprefix('@').split(':')[0]}")
 
 
-def _enrol(link: str, username: str, password: str) -> dict[str, Any]:
+def _enrol(link: str, path: str, given: dict[str, Any]) -> dict[str, Any]:
     base, found, secret = link.rpartition("/enrol/")
     if not found or not secret:
         raise CallFailedError(f"{link!r} is not an enrolment link", code="link", hint="copy the whole link", usage=True)
-    body = {"secret": secret, "username": username, "password": password}
-    return HubClient(url=base, token="").post("/v1/enrol", body)
+    return HubClient(url=base, token="").post(path, {"secret": secret, **given})
 
 
 @app.command("list")

@@ -1,6 +1,6 @@
 """``conclave room``."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -54,7 +54,20 @@ def show_(
             ("encryption", encryption),
             ("recording", found["recording"]),
             ("open", "yes" if found["open"] else "closed for good"),
-            ("state", found["problem"] or ("as its charter says" if found["settled"] else "being set up")),
+            *_state(found),
             ("people", ", ".join(found["people"]) or "nobody"),
         ],
     )
+
+
+def _state(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Whether the room is as it should be; if not, why not, since when, and what happens next."""
+    state = "as its charter says" if found["settled"] else "being set up"
+    if found["waiting"]:
+        state = f"{found['waiting']} to be applied: conclave plan --engagement {found['engagement']}"
+    lines = [("state", found["problem"] or state)]
+    if found["problem"]:
+        lines += [("stuck since", found["stuck_since"]), ("next try", found["next_try"])]
+    return lines + [
+        ("drift", f"{item['type']} {item['state_key']}, since {item['found_at']}") for item in found["drift"]
+    ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from nio import AsyncClient, AsyncClientConfig, LoginResponse, RoomMessageText, RoomSendResponse
+from nio import AsyncClient, AsyncClientConfig, LoginResponse, RoomMessageNotice, RoomMessageText, RoomSendResponse
 from nio.responses import Response
 
 SYNC_MS = 2_000
@@ -24,12 +24,13 @@ class ClientError(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class Reader:
-    """A person at a client: sends, and keeps what they could read of others."""
+    """A person at a client: sends, and keeps what they could read of others; ``notices`` are what programs say."""
 
     name: str
     user_id: str
     client: AsyncClient
     read: dict[str, str] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
 
     @classmethod
     async def sign_in(cls, homeserver: str, name: str, user_id: str, password: str, store: Path) -> "Reader":
@@ -41,12 +42,29 @@ class Reader:
             raise ClientError(f"{name} cannot sign in: {answer}")
         reader = cls(name=name, user_id=user_id, client=client)
         client.add_event_callback(reader._on_message, RoomMessageText)
+        client.add_event_callback(reader._on_notice, RoomMessageNotice)
         await reader.sync()
         return reader
 
     async def _on_message(self, _room: object, event: RoomMessageText) -> None:
         if event.decrypted and event.sender != self.user_id:
             self.read[event.event_id] = event.body
+
+    async def _on_notice(self, _room: object, event: RoomMessageNotice) -> None:
+        if event.decrypted and event.sender != self.user_id:
+            self.notices.append(event.body)
+
+    async def hears(self, *words: str) -> str:
+        """Sync until a program said something with all of ``words`` in it, and return that; empty in the end."""
+        ends = time.monotonic() + PATIENCE_S
+        while time.monotonic() < ends:
+            found = next((text for text in self.notices if all(word in text for word in words)), "")
+            if found:
+                return found
+            await self.client.sync(timeout=SYNC_MS, sync_filter=FILTER)
+            if self.client.should_query_keys:
+                await self.client.keys_query()
+        return ""
 
     async def sync(self) -> None:
         """Take what is new, and answer to keys as clients do."""

@@ -109,6 +109,7 @@ async def tell(stage: Stage, narrator: Narrator) -> int:
         await _talk(narrator, tally, readers, rooms["Deals"])
         narrator.heading("Six things that the rules forbid, tried through the plain client-server API")
         await _forbidden(stage, narrator, tally, readers[1], rooms["Deals"])
+        await _explained(narrator, readers[1])
         narrator.heading("Shutting somebody out")
         await _suspend(stage, narrator, tally, readers, rooms["Deals"])
         narrator.heading("The trail")
@@ -242,6 +243,14 @@ async def _forbidden(stage: Stage, narrator: Narrator, tally: Tally, reader: Rea
         wanted = {code for _, code, *_ in acts}
         recorded = await _until(lambda: _recorded(stage, start, wanted), "the refusals are not in the ledger")
     tally.refusals = recorded
+
+
+async def _explained(narrator: Narrator, reader: Reader) -> None:
+    with narrator.step("helper", f"the helper explained them to {reader.name.split()[0]} in his encrypted chat"):
+        explained = await reader.hears("HISTORY_FIXED")
+        if not explained:
+            raise StoryError("the helper did not explain the refusals")
+        narrator.quote(f"“{' '.join(explained.splitlines()[:3])}”")
 
 
 def _recorded(stage: Stage, start: int, wanted: set[str]) -> int | None:

@@ -1,6 +1,7 @@
 """Charters and roster inside Synapse: checked, stored, remembered in every process, forgotten when one changes."""
 
 import base64
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -114,6 +115,18 @@ class Documents:
             if company is not None:
                 companies[person.company] = company
         return MappingRoster(companies=companies, people=people)
+
+    async def key_of_room(self, room_id: str) -> str | None:
+        """The key of the charter that a room is bound to; ``None`` for a room that is none of the hub's."""
+        await self.ready()
+        return await self._api.run_db_interaction("conclave_key", store.key_of_room, room_id)
+
+    async def shared_charters(self, companies: Sequence[str]) -> list[Charter]:
+        """The charters that name all of these companies."""
+        await self.ready()
+        keys = await self._api.run_db_interaction("conclave_shared", store.shared_charters, sorted(set(companies)))
+        found = [await self.charter(key) for key in keys]
+        return [charter for charter in found if charter is not None]
 
     async def sums(self) -> dict[str, tuple[int, int]]:
         """How many documents of each kind are stored, and the sum of their versions."""

@@ -14,12 +14,15 @@ from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from synapse.module_api import NOT_SPAM, EventBase, ModuleApi, Requester, StateMap
-from synapse.module_api.errors import Codes, ConfigError, SynapseError
+from synapse.module_api.errors import ConfigError, SynapseError
 
-from bridge.guard import resources, store
+from bridge.guard import resources, screened, store
+from bridge.guard.acts import Acts
 from bridge.guard.direct import DirectRooms, RoomMadeError
 from bridge.guard.documents import Documents
-from bridge.guard.refusals import Refusals
+from bridge.guard.federation import FederationDoor
+from bridge.guard.refusals import Refusals, act_of
+from bridge.guard.sign_in import EqualTime
 from spaces.policy.blueprint import ROOM_KEY
 from spaces.policy.decide import decide
 from spaces.policy.records import Charter
@@ -27,7 +30,7 @@ from spaces.policy.refusal import Code, Refusal
 from spaces.policy.rules import EventRequest, refuse_account
 
 PREVIOUS = "org.conclave.prev"
-CODE_FIELD = "org.conclave.code"
+WITHHELD = "org.conclave.withheld"
 _CREATE = ("m.room.create", "")
 
 logger = logging.getLogger(__name__)
@@ -39,6 +42,8 @@ class GuardConfig:
 
     bot: str
     hub_url: str
+    client_url: str
+    bcrypt_rounds: int
     token: str
     document_key: Ed25519PublicKey
 
@@ -58,10 +63,14 @@ class Guard:
             check_event_allowed=self.check_event_allowed, on_create_room=self.on_create_room
         )
         api.register_spam_checker_callbacks(check_login_for_spam=self.check_login_for_spam)
+        FederationDoor(api, bot=config.bot, judge=self._judge, refuse=self._refuse)
         api.register_add_extra_fields_to_unsigned_client_event_callbacks(
             add_field_to_unsigned_callback=_previous_events
         )
+        Acts(api, self._documents, self._refusals, config.bot).register()
         resources.register(api, self)
+        screened.register(api, config.client_url)
+        _register_sign_in(api, EqualTime(api, config.bcrypt_rounds))
 
     @staticmethod
     def parse_config(config: dict[str, Any]) -> GuardConfig:
@@ -74,6 +83,8 @@ class Guard:
             return GuardConfig(
                 bot=config["bot"],
                 hub_url=config["hub_url"].rstrip("/"),
+                client_url=config["client_url"].rstrip("/"),
+                bcrypt_rounds=int(config["bcrypt_rounds"]),
                 token=Path(config["token_file"]).read_text().strip(),
                 document_key=Ed25519PublicKey.from_public_bytes(base64.b64decode(config["document_key"])),
             )
@@ -84,7 +95,8 @@ class Guard:
 
     async def check_event_allowed(self, event: EventBase, state: StateMap[EventBase]) -> tuple[bool, None]:
         """Synapse's question before it takes an event: ``(True, None)`` or a 403 with our sentence and code."""
-        act = f"{event.type}/{event.content.get('membership')}" if _is_membership(event) else event.type
+        act = act_of(event.type, event.content.get("membership") if _is_membership(event) else None)
+        subject = event.state_key if _is_membership(event) and event.state_key != event.sender else ""
         try:
             refusal, charter = await self._judge(event, state)
         except SynapseError:
@@ -93,7 +105,7 @@ class Guard:
             logger.exception("conclave guard: a rule failed on %s in %s", event.type, event.room_id)
             refusal, charter = Refusal(Code.GUARD_FAILED, "this could not be checked, so it is refused"), None
         if refusal is not None:
-            await self._refuse(refusal, charter, actor=event.sender, room=event.room_id, act=act)
+            await self._refuse(refusal, charter, actor=event.sender, room=event.room_id, act=act, subject=subject)
         return True, None
 
     async def on_create_room(self, requester: Requester, config: dict[str, Any], is_admin: bool) -> None:
@@ -138,7 +150,11 @@ class Guard:
         if charter is None and create is not None:
             charter = await self._direct.charter(create.content)
         request = EventRequest(
-            sender=event.sender, type=event.type, content=_plain(event.content), state_key=event.get("state_key")
+            sender=event.sender,
+            type=event.type,
+            content=_plain(event.content),
+            state_key=event.get("state_key"),
+            redacts_state=event.type == "m.room.redaction" and _is_state(event, state),
         )
         roster = await self._documents.roster(event.sender, *([event.state_key] if _is_membership(event) else []))
         refusal = decide(request, charter, roster, store.now_ms(), self._bot)
@@ -156,16 +172,12 @@ class Guard:
             return None
         return Refusal(Code.ROOM_EXISTS, f"the charter {charter.key} has its room already")
 
-    async def _refuse(self, refusal: Refusal, charter: Charter | None, *, actor: str, room: str, act: str) -> None:
+    async def _refuse(
+        self, refusal: Refusal, charter: Charter | None, *, actor: str, room: str, act: str, subject: str = ""
+    ) -> None:
         """Count the refusal, then tell the client."""
-        refused = store.RefusedAct(actor=actor, room=room, code=refusal.code.value, act=act)
-        await self._refusals.record(refused, store.now_ms())
-        raise SynapseError(
-            403,
-            refusal.text(charter.contact if charter is not None else ""),
-            Codes.FORBIDDEN,
-            additional_fields={CODE_FIELD: refusal.code.value},
-        )
+        await self._refusals.note(refusal, actor=actor, room=room, act=act, subject=subject)
+        raise self._refusals.error(refusal, charter.contact if charter is not None else "")
 
     # --- what the hub asks
 
@@ -202,8 +214,23 @@ class Guard:
         }
 
 
+def _register_sign_in(api: ModuleApi, checker: EqualTime) -> None:
+    try:
+        api.register_password_auth_provider_callbacks(
+            auth_checkers={("m.login.password", ("password",)): checker.check}
+        )
+    except ConfigError as error:  # people sign in elsewhere, and there is no password to compare
+        logger.info("conclave guard: no passwords here: %s", error)
+
+
 def _is_membership(event: EventBase) -> bool:
     return event.type == "m.room.member" and event.is_state()
+
+
+def _is_state(redaction: EventBase, state: StateMap[EventBase]) -> bool:
+    """Whether ``redaction`` is of an event that makes up the room's state now."""
+    named = [redaction.content.get("redacts"), redaction.get("redacts")]
+    return any(event.event_id in named for event in state.values())
 
 
 def _plain(value: Any) -> Any:
@@ -214,5 +241,9 @@ def _plain(value: Any) -> Any:
 
 
 async def _previous_events(event: EventBase) -> dict[str, Any]:
-    """Tell the hub's feed which events came before, so that it notices one that was never delivered."""
-    return {PREVIOUS: list(event.prev_event_ids())}
+    """Tell the hub's feed which events came before, so that it notices one that was never delivered.
+
+    And which ones Synapse keeps from everybody: it delivers them to an application service all the same.
+    """
+    withheld = {WITHHELD: True} if event.internal_metadata.is_soft_failed() else {}
+    return {PREVIOUS: list(event.prev_event_ids()), **withheld}

@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from spaces.policy.documents import Document
+from spaces.policy.documents import Document, DocumentKind
 
 CLAIM_GRACE_MS = 60_000
 MINUTE_MS = 60_000
 BATCH = 100
 DIRECT_PAGE = 1_000
+MAX_ROWS = 50
+FURTHER = "further acts"
 MAX_TEXT = 255
 
 _TABLES = (
@@ -26,8 +28,12 @@ _TABLES = (
         key TEXT NOT NULL PRIMARY KEY, room_id TEXT NOT NULL, claimed_at BIGINT NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS conclave_refusal (
         actor TEXT NOT NULL, room TEXT NOT NULL, code TEXT NOT NULL, act TEXT NOT NULL, minute BIGINT NOT NULL,
-        seen BIGINT NOT NULL, reported BIGINT NOT NULL, sending BIGINT NOT NULL, batch TEXT,
+        subject TEXT NOT NULL, seen BIGINT NOT NULL, reported BIGINT NOT NULL, sending BIGINT NOT NULL, batch TEXT,
         PRIMARY KEY (actor, room, code, act, minute))""",
+    """CREATE TABLE IF NOT EXISTS conclave_party (
+        company TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (company, key))""",
+    "CREATE INDEX IF NOT EXISTS conclave_party_key ON conclave_party (key)",
+    "CREATE INDEX IF NOT EXISTS conclave_room_id ON conclave_room (room_id)",
 )
 
 
@@ -58,12 +64,13 @@ class StaleDocumentError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedAct:
-    """What is remembered of a refusal."""
+    """What is remembered of a refusal; ``subject`` is whom it was done to, of several the first."""
 
     actor: str
     room: str
     code: str
     act: str
+    subject: str = ""
 
 
 def create_tables(txn: Cursor) -> None:
@@ -97,8 +104,29 @@ def store_documents(txn: Cursor, documents: Sequence[Document]) -> list[tuple[st
             "INSERT INTO conclave_document (kind, key, version, document) VALUES (?, ?, ?, ?)",
             (document.kind.value, document.key, document.version, text),
         )
+        if document.kind is DocumentKind.CHARTER:
+            _store_parties(txn, document)
         changed.append((document.kind.value, document.key))
     return changed
+
+
+def _store_parties(txn: Cursor, document: Document) -> None:
+    """Note which companies a charter names, so that what two have in common is found quickly."""
+    txn.execute("DELETE FROM conclave_party WHERE key = ?", (document.key,))
+    for company in set(() if document.gone else document.body["companies"]):
+        txn.execute("INSERT INTO conclave_party (company, key) VALUES (?, ?)", (company, document.key))
+
+
+def shared_charters(txn: Cursor, companies: Sequence[str]) -> list[str]:
+    """The keys of the charters that name all of ``companies``, each given once."""
+    if not companies:
+        return []
+    marks = ", ".join("?" for _ in companies)
+    txn.execute(
+        f"SELECT key FROM conclave_party WHERE company IN ({marks}) GROUP BY key HAVING COUNT(*) = ? ORDER BY key",  # noqa: S608  # only place holders are put in
+        (*companies, len(companies)),
+    )
+    return [str(row[0]) for row in txn.fetchall()]
 
 
 def load_body(txn: Cursor, kind: str, key: str) -> Mapping[str, Any] | None:
@@ -142,6 +170,13 @@ def direct_rooms(txn: Cursor, after: str) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in txn.fetchall()]
 
 
+def key_of_room(txn: Cursor, room_id: str) -> str | None:
+    """The key of the charter that is bound to ``room_id``."""
+    txn.execute("SELECT key FROM conclave_room WHERE room_id = ?", (room_id,))
+    row = txn.fetchone()
+    return None if row is None else str(row[0])
+
+
 def release_room(txn: Cursor, key: str, room_id: str, now: int) -> bool:
     """Unbind ``key`` from a room that never came to be; only once its creation cannot be under way any more."""
     txn.execute(
@@ -152,14 +187,31 @@ def release_room(txn: Cursor, key: str, room_id: str, now: int) -> bool:
 
 
 def record_refusal(txn: Cursor, refused: RefusedAct, now: int) -> None:
-    """Count the refusal: one row for each actor, room, code, act and minute."""
-    names = (_storable(name) for name in (refused.actor, refused.room, refused.code, refused.act))
-    txn.execute(
-        """INSERT INTO conclave_refusal (actor, room, code, act, minute, seen, reported, sending, batch)
-           VALUES (?, ?, ?, ?, ?, 1, 0, 0, NULL)
-           ON CONFLICT (actor, room, code, act, minute) DO UPDATE SET seen = conclave_refusal.seen + 1""",
-        (*names, now // MINUTE_MS * MINUTE_MS),
+    """Count the refusal: one row for each actor, room, code, act and minute.
+
+    Somebody who thinks up ever new acts gets 50 rows a minute; the rest is counted by its code alone.
+    """
+    actor, room, code, act, subject = (
+        _storable(name) for name in (refused.actor, refused.room, refused.code, refused.act, refused.subject)
     )
+    minute = now // MINUTE_MS * MINUTE_MS
+    if _is_new(txn, (actor, room, code, act, minute)):
+        txn.execute("SELECT COUNT(*) FROM conclave_refusal WHERE actor = ? AND minute = ?", (actor, minute))
+        if txn.fetchone()[0] >= MAX_ROWS:
+            room, act, subject = "", FURTHER, ""
+    txn.execute(
+        """INSERT INTO conclave_refusal (actor, room, code, act, minute, subject, seen, reported, sending, batch)
+           VALUES (?, ?, ?, ?, ?, ?, 1, 0, 0, NULL)
+           ON CONFLICT (actor, room, code, act, minute) DO UPDATE SET seen = conclave_refusal.seen + 1""",
+        (actor, room, code, act, minute, subject),
+    )
+
+
+def _is_new(txn: Cursor, key: tuple[str, str, str, str, int]) -> bool:
+    txn.execute(
+        "SELECT 1 FROM conclave_refusal WHERE actor = ? AND room = ? AND code = ? AND act = ? AND minute = ?", key
+    )
+    return txn.fetchone() is None
 
 
 def _storable(name: str) -> str:
@@ -185,11 +237,11 @@ def next_batch(txn: Cursor, batch: str, now: int) -> tuple[str, list[dict[str, A
             (batch, now - MINUTE_MS, BATCH),
         )
     txn.execute(
-        """SELECT actor, room, code, act, minute, sending - reported FROM conclave_refusal WHERE batch = ?
+        """SELECT actor, room, code, act, minute, subject, sending - reported FROM conclave_refusal WHERE batch = ?
            ORDER BY minute, actor, room, code, act""",
         (batch,),
     )
-    names = ("actor", "room", "code", "act", "minute", "count")
+    names = ("actor", "room", "code", "act", "minute", "subject", "count")
     return batch, [dict(zip(names, row, strict=True)) for row in txn.fetchall()]
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from spaces.policy.envelope import MEGOLM
 from spaces.policy.records import Charter, RoomKind
+from spaces.policy.servers import server_acl
 
 ROOM_KEY = "org.conclave.room"
 """Member of the ``m.room.create`` content that names the charter; a room has it from its first event on."""
@@ -11,7 +13,6 @@ ROOM_KEY = "org.conclave.room"
 DIRECT_PEOPLE = "org.conclave.direct"
 """Member of a direct room's ``m.room.create`` content: user id → company of the two."""
 
-MEGOLM = "m.megolm.v1.aes-sha2"
 ROTATION_MESSAGES = 100
 ROTATION_MS = 86_400_000
 CALL_MEMBER = "org.matrix.msc3401.call.member"
@@ -26,7 +27,7 @@ StateKey = tuple[str, str]
 
 def creation_content(charter: Charter) -> dict[str, Any]:
     """The ``content`` of the room's ``m.room.create`` that the hub asks for (specification, m.room.create)."""
-    content: dict[str, Any] = {ROOM_KEY: charter.key, "m.federate": False}
+    content: dict[str, Any] = {ROOM_KEY: charter.key, "m.federate": bool(charter.servers)}
     if charter.kind is RoomKind.SPACE:
         content["type"] = "m.space"
     if charter.kind is RoomKind.DIRECT:
@@ -53,6 +54,8 @@ def fixed_state(charter: Charter, bot: str) -> dict[StateKey, dict[str, Any]]:
             "rotation_period_msgs": ROTATION_MESSAGES,
             "rotation_period_ms": ROTATION_MS,
         }
+    if charter.servers:
+        state["m.room.server_acl", ""] = server_acl(bot, charter.servers)
     return state
 
 

@@ -14,6 +14,7 @@ from spaces.policy.blueprint import DIRECT_PEOPLE, ROOM_KEY
 from spaces.policy.records import Admission, Charter, Instant, RoomKind, Roster
 from spaces.policy.refusal import Code, Refusal
 from spaces.policy.rules import refuse_account, refuse_person
+from spaces.policy.servers import server_of
 
 MAX_USER_ID = 255
 TOPIC = "A direct chat of two. Who wrote when is recorded; what, is not."
@@ -44,7 +45,7 @@ def _may_be_a_user_id(value: object) -> bool:
 
 def direct_key(space: str, people: Mapping[str, str]) -> str:
     """The key of the one direct room that these people have in a Space: ``<space's key>.<hash of the two>``."""
-    return f"{space}.{sha256(json.dumps(sorted(people)).encode()).hexdigest()[:32]}"
+    return f"{space}.{sha256(json.dumps(sorted(people)).encode()).hexdigest()[:20]}"
 
 
 def space_of(key: str) -> str | None:
@@ -81,6 +82,7 @@ def direct_charter(space: Charter, people: Mapping[str, str]) -> Charter | None:
         retention=space.retention,
         room_version=space.room_version,
         contact=space.contact,
+        held=space.held,
     )
 
 
@@ -115,7 +117,7 @@ def choose_direct(request: DirectRequest, spaces: Sequence[Charter], roster: Ros
     if refusal is not None:
         return refusal
     asker, other = roster.person(request.asker), roster.person(request.other)
-    if asker is not None and other is not None:
+    if asker is not None and other is not None and server_of(request.asker) == server_of(request.other):
         people = {item.user_id: item.company for item in (asker, other)}
         for space in spaces:
             charter = direct_charter(space, people)

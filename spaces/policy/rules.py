@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spaces.policy.blueprint import CALL_MEMBER, MEGOLM, ROOM_KEY, agrees, creation_content, fixed_state, same
+from spaces.policy.blueprint import CALL_MEMBER, ROOM_KEY, agrees, creation_content, fixed_state, same
+from spaces.policy.envelope import is_call_member, is_name, is_own_call_key, is_reaction, is_sealed
 from spaces.policy.records import Charter, CompanyRecord, Instant, PersonRecord, RoomKind, Roster, Standing
 from spaces.policy.refusal import Code, Refusal
+from spaces.policy.servers import acl_is_within
 
 SPACE_LINKS = frozenset({"m.space.child", "m.space.parent"})
-CLEAR_MEMBERS = frozenset({"body", "formatted_body", "msgtype", "url", "file", "info"})
 MEMBERSHIP_MEMBERS = frozenset({"membership", "displayname", "avatar_url", "reason"})
 REDACTION_MEMBERS = frozenset({"redacts", "reason"})
-MAX_REACTION = 64
 MAX_REASON = 250
 
 _STATE_CODES = {
@@ -26,17 +26,31 @@ _STATE_CODES = {
     "m.room.power_levels": Code.POWER_FIXED,
     "m.room.server_acl": Code.SERVER_ACL_FIXED,
     "m.room.tombstone": Code.UPGRADE_BY_HUB,
+    "m.room.aliases": Code.ADDRESS_CLOSED,
+    "m.room.canonical_alias": Code.ADDRESS_CLOSED,
+    "m.room.third_party_invite": Code.INVITE_BY_EMAIL,
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRequest:
-    """An event that somebody wants to send; ``state_key`` is ``None`` for one that is no state."""
+    """An event that somebody wants to send; ``state_key`` is ``None`` for one that is no state.
+
+    ``redacts_state`` says that it would take back a piece of the room's state.
+    """
 
     sender: str
     type: str
     content: Mapping[str, Any] = field(default_factory=dict)
     state_key: str | None = None
+    redacts_state: bool = False
+
+
+def refuse_form(request: EventRequest) -> Refusal | None:
+    """Types and state keys are short and printable: whoever keeps a record can keep one of this."""
+    if is_name(request.type) and is_name(request.state_key or ""):
+        return None
+    return Refusal(Code.MALFORMED, "the type or key of this event is too long, or not printable")
 
 
 def refuse_creation(request: EventRequest, charter: Charter | None, bot: str) -> Refusal | None:
@@ -109,6 +123,8 @@ def refuse_membership(
     target, membership = request.state_key or "", request.content.get("membership")
     if target == bot:
         refusal = None if request.sender == bot and membership == "join" else _protected(target)
+    elif target in charter.accounts:
+        refusal = _refuse_account_membership(request, target, membership, bot)
     elif request.sender == bot:
         refusal = _refuse_hub_membership(target, membership, charter, roster, now)
     elif request.sender == target:
@@ -117,13 +133,30 @@ def refuse_membership(
         refusal = refuse_person(request.sender, charter, roster, now) or _refuse_guest(target, charter, roster, now)
     else:
         refusal = Refusal(Code.MEMBERSHIP_BY_HUB, "people are removed by the hub")
-    return refusal or _refuse_note(request, _beside(request, charter), bounded=request.sender != bot)
+    own_join = membership == "join" and request.sender == target
+    members = _beside(request, charter) - ({"reason"} if own_join else set())
+    return refusal or _refuse_note(request, members, bounded=request.sender != bot)
 
 
 def _beside(request: EventRequest, charter: Charter) -> frozenset[str]:
     """The members that a membership may have; an invitation to a direct room says so, and clients go by it."""
     direct = charter.kind is RoomKind.DIRECT and request.content.get("is_direct") is True
     return MEMBERSHIP_MEMBERS | {"is_direct"} if direct else MEMBERSHIP_MEMBERS
+
+
+def refuse_uncharted(request: EventRequest, bot: str) -> Refusal | None:
+    """In a room without a charter nothing happens but that the hub takes people out."""
+    removal = request.type == "m.room.member" and request.content.get("membership") == "leave"
+    if removal and request.sender == bot and request.state_key not in (None, bot):
+        return _refuse_note(request, MEMBERSHIP_MEMBERS, bounded=False)
+    return Refusal(Code.CHARTER_MISSING, "no charter allows anything in this room")
+
+
+def _refuse_account_membership(request: EventRequest, user_id: str, membership: object, bot: str) -> Refusal | None:
+    """An account of the hub that the charter names is put in by the hub, enters by itself, and stays."""
+    if (request.sender, membership) in ((bot, "invite"), (user_id, "join")):
+        return None
+    return _protected(user_id)
 
 
 def _protected(user_id: str) -> Refusal:
@@ -168,6 +201,13 @@ def _refuse_own_membership(
     return Refusal(Code.KNOCK_CLOSED, "rooms cannot be knocked at; the hub adds the people of an engagement")
 
 
+def refuse_account_event(request: EventRequest, charter: Charter, now: Instant) -> Refusal | None:
+    """An account of the hub that the charter names may say something, encrypted, while the engagement lasts."""
+    if request.state_key is not None:
+        return _state_refusal(request.type)
+    return refuse_engagement(charter, now) or refuse_timeline(request, charter)
+
+
 def refuse_hub_event(request: EventRequest, charter: Charter, bot: str) -> Refusal | None:
     """The hub itself may set only what the charter says: its stolen token opens no room."""
     if request.state_key is None:
@@ -177,17 +217,19 @@ def refuse_hub_event(request: EventRequest, charter: Charter, bot: str) -> Refus
     wanted = fixed_state(charter, bot).get((request.type, request.state_key))
     if wanted is not None and agrees(wanted, request.content, request.type):
         return None
+    if request.type == "m.room.server_acl" and wanted is not None and acl_is_within(request.content, charter, bot):
+        return None
     return _state_refusal(request.type)
 
 
 def refuse_state(request: EventRequest, charter: Charter) -> Refusal | None:
     """Members change no state of a room but their own place in a call, and there are no calls in a Space."""
-    own = (f"{request.sender}_", f"_{request.sender}_")
-    key = request.state_key or ""
-    if request.type != CALL_MEMBER or not (key == request.sender or key.startswith(own)):
+    if request.type != CALL_MEMBER or not is_own_call_key(request.state_key or "", request.sender):
         return _state_refusal(request.type)
     if charter.kind is RoomKind.SPACE:
         return Refusal(Code.SPACE_QUIET, "a Space carries no conversation")
+    if not is_call_member(request.content):
+        return Refusal(Code.PLAINTEXT, "a place in a call says where it is, and nothing else")
     return None
 
 
@@ -206,19 +248,11 @@ def _state_refusal(event_type: str) -> Refusal:
 def _refuse_clear_text(request: EventRequest, charter: Charter) -> Refusal | None:
     if charter.kind is RoomKind.SPACE:
         return Refusal(Code.SPACE_QUIET, "a Space carries no conversation")
-    content = request.content
-    if request.type == "m.room.encrypted":
-        sealed = content.get("algorithm") == MEGOLM and all(
-            isinstance(content.get(member), str) and content[member] for member in ("ciphertext", "session_id")
-        )
-        if sealed and not CLEAR_MEMBERS & content.keys():
-            return None
-    elif request.type == "m.reaction":
-        relation = content.get("m.relates_to")
-        key = relation.get("key") if isinstance(relation, Mapping) else None
-        if isinstance(key, str) and len(key) <= MAX_REACTION and not CLEAR_MEMBERS & content.keys():
-            return None
-    elif request.type == "m.room.redaction":
+    if request.type == "m.room.encrypted" and is_sealed(request.content):
+        return None
+    if request.type == "m.reaction" and is_reaction(request.content):
+        return None
+    if request.type == "m.room.redaction":
         return _refuse_note(request, REDACTION_MEMBERS, bounded=True)
     return Refusal(Code.PLAINTEXT, "this room carries encrypted messages only; let your client encrypt")
 

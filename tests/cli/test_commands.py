@@ -301,3 +301,45 @@ def test_an_address_that_is_no_hub(run: Run, monkeypatch: pytest.MonkeyPatch, tm
         server.shutdown()
         thread.join()
     assert (ran.status, ran.err.splitlines()[1]) == (1, "  next: is this a hub?")
+
+
+def test_plan_and_apply(run: Run, names: Callable[[str], str], served_hub: ServedHub, tmp_path: Path) -> None:
+    company, team, email = names("plan"), names("team"), f"{names('p')}@contoso.example"
+    run("company", "add", company, "--name", company)
+    run("person", "invite", "--company", "contoso", "--name", "P", "--email", email, "--team", team)
+    run("partnership", "open", company, "--team", team)
+    nothing = run("plan", "--engagement", company)
+    assert (nothing.status, nothing.out) == (0, "Nothing to do: every room is what its charter says.\n")
+    file = tmp_path / "plan.json"
+    assert run("plan", "--engagement", company, "--out", str(file)).status == 0
+    assert run("apply", str(file)).out == "Nothing to do.\n"
+    assert run("apply", str(file), "--json").data == {"actions": [], "failed": 0}
+    server = served_hub.fake.homeserver
+    room = run("partnership", "show", company, "--json").data["rooms"][1]
+    served_hub.loop.call_soon_threadsafe(
+        server.backdoor, room["room_id"], server.bot, "m.room.member", {"membership": "leave"}, server.bot
+    )
+    while not run("room", "show", room["key"], "--json").data["problem"]:
+        pass
+    there = run("plan", "--engagement", company, "--out", str(file))
+    assert there.status == 3
+    assert there.out == (f"{room['name']}  {company}  {room['key']}\n  + add {server.bot}\n1 change in 1 room.\n")
+    assert there.err == f"Next: conclave apply {file}\n"
+    failed = run("apply", str(file))
+    assert (failed.status, failed.err.splitlines()[0]) == (
+        1,
+        "conclave: 1 of 1 actions failed; the others are done",
+    )
+    shown = run("room", "show", room["key"]).out
+    assert "stuck since" in shown
+    assert "next try" in shown
+
+
+def test_a_file_that_is_no_plan(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text("[]")
+    refused = run("apply", str(file))
+    assert (refused.status, refused.err.splitlines()) == (
+        2,
+        [f"conclave: {file} is not a plan", "  next: conclave plan --out FILE writes one"],
+    )

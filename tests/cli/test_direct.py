@@ -15,7 +15,7 @@ from tests.served import ServedHub
 def shown(served_hub: ServedHub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     """What a command prints, run as the administrator on the hub's own machine."""
     monkeypatch.setenv("CONCLAVE_STATE_DIR", str(served_hub.state))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "240")
 
     def run(*arguments: str) -> str:
         capsys.readouterr()

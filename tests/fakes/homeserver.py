@@ -19,6 +19,7 @@ from spaces.policy.direct import DirectRequest, charter_in, choose_direct, space
 from spaces.policy.documents import DocumentKind, charter_of, company_of, person_of
 from spaces.policy.records import Charter, MappingRoster
 from spaces.policy.rules import EventRequest
+from spaces.policy.servers import is_remote
 
 PAGE = 100
 Deliver = Callable[[str, list[dict[str, Any]]], Awaitable[None]]
@@ -45,24 +46,32 @@ class FakeHomeserver:
         self.documents: dict[tuple[str, str], tuple[int, Mapping[str, Any]]] = {}
         self.claims: dict[str, str] = {}
         self.instance = "fake-1"
+        self.devices: dict[str, list[str]] = {}
         self.down = False
         self.crash_after: int | None = None
         self.calls: list[str] = []
         self.outbox: list[dict[str, Any]] = []
+        self.ended: list[str] = []
         self._transactions = 0
+        self._sending: tuple[str, int] | None = None
         self._events = 0
 
     # --- what the tests do with it
 
     async def deliver(self, deliver: Deliver) -> None:
-        """Hand what happened to the feed, as Synapse would."""
+        """Hand what happened to the feed, as Synapse would: in order, and the same again until it is taken."""
         while self.outbox:
-            events, self.outbox = self.outbox[:PAGE], self.outbox[PAGE:]
-            self._transactions += 1
-            await deliver(str(self._transactions), events)
+            if self._sending is None:
+                self._transactions += 1
+                self._sending = (str(self._transactions), len(self.outbox[:PAGE]))
+            transaction_id, count = self._sending
+            await deliver(transaction_id, self.outbox[:count])
+            self.outbox, self._sending = self.outbox[count:], None
 
     def send(self, room_id: str, sender: str, event_type: str, content: dict[str, Any]) -> str:
-        """Somebody sends an event, subject to the guard."""
+        """Somebody who is in the room sends an event, subject to the guard."""
+        if sender not in self.members(room_id):
+            raise HomeserverRefusedError(f"{sender} is not in room {room_id}", errcode="M_FORBIDDEN")
         return self._send(room_id, sender, event_type, content, None)
 
     def open_direct(self, asker: str, other: str) -> str:
@@ -79,6 +88,29 @@ class FakeHomeserver:
             self._send(room_id, sender, "m.room.member", {"membership": "invite", **direct}, target)
             self._send(room_id, target, "m.room.member", {"membership": "join"}, target)
         return room_id
+
+    def backdoor(
+        self, room_id: str, sender: str, event_type: str, content: dict[str, Any], key: str | None = None
+    ) -> str:
+        """An event that no guard looked at: the guard was switched off, or somebody wrote into the database."""
+        return self._put(room_id, sender, event_type, content, key)
+
+    def join(self, room_id: str, user_id: str) -> str:
+        """Somebody asks to be let in; rooms are for the invited."""
+        if self.rooms[room_id].state.get(("m.room.member", user_id), {}).get("membership") not in ("join", "invite"):
+            raise HomeserverRefusedError("you are not invited to this room", errcode="M_FORBIDDEN")
+        return self._send(room_id, user_id, "m.room.member", {"membership": "join"}, user_id)
+
+    def leave(self, room_id: str, user_id: str) -> str:
+        """Somebody leaves a room by themselves."""
+        return self._send(room_id, user_id, "m.room.member", {"membership": "leave"}, user_id)
+
+    def make_unmanaged(self, room_id: str, users: Sequence[str]) -> None:
+        """A room from before the guard: no charter, the hub in it."""
+        self.rooms[room_id] = FakeRoom()
+        self._put(room_id, self.bot, "m.room.create", {"room_version": "12"}, "")
+        for user in (self.bot, *users):
+            self._put(room_id, user, "m.room.member", {"membership": "join"}, user)
 
     def members(self, room_id: str) -> set[str]:
         state = self.rooms[room_id].state
@@ -109,6 +141,20 @@ class FakeHomeserver:
 
     async def close(self) -> None:
         return None
+
+    async def register_account(self, localpart: str) -> None:
+        self._look("register_account")
+
+    async def call_as(
+        self, user_id: str, method: str, path: str, body: Mapping[str, Any] | None = None, *, device: str = ""
+    ) -> dict[str, Any]:
+        self._look("call_as")
+        if (method, path) == ("GET", "/devices"):
+            return {"devices": [{"device_id": name} for name in self.devices.get(user_id, [])]}
+        if method == "DELETE":
+            self.devices[user_id].remove(path.rpartition("/")[2])
+            return {}
+        raise HomeserverRefusedError("there is no encryption here", errcode="M_UNRECOGNIZED")
 
     async def put_documents(self, documents: Sequence[SignedDocument]) -> None:
         self._change("put_documents")
@@ -169,18 +215,29 @@ class FakeHomeserver:
 
     async def add_member(self, room_id: str, user_id: str) -> None:
         self._look("add_member")
+        if is_remote(user_id, self.bot):
+            if self._membership(room_id, user_id) not in ("join", "invite"):
+                self._send(room_id, self.bot, "m.room.member", {"membership": "invite"}, user_id)
+            self._count("add_member")
+            return
         if user_id not in self.accounts:
             raise HomeserverRefusedError("no such user", errcode="M_NOT_FOUND")
         if user_id not in self.members(room_id):
+            if self.bot not in self.members(room_id):
+                raise HomeserverRefusedError(f"{self.bot} is not in room {room_id}", errcode="M_FORBIDDEN")
             self._send(room_id, self.bot, "m.room.member", {"membership": "invite"}, user_id)
             self._send(room_id, user_id, "m.room.member", {"membership": "join"}, user_id)
         self._count("add_member")
 
     async def remove_member(self, room_id: str, user_id: str, reason: str) -> None:
         self._look("remove_member")
-        if user_id in self.members(room_id):
+        if self._membership(room_id, user_id) in ("join", "invite", "knock"):
             self._send(room_id, self.bot, "m.room.member", {"membership": "leave", "reason": reason}, user_id)
         self._count("remove_member")
+
+    async def end_sessions(self, user_id: str) -> None:
+        self._change("end_sessions")
+        self.ended.append(user_id)
 
     async def account_exists(self, user_id: str) -> bool:
         self._look("account_exists")
@@ -200,6 +257,9 @@ class FakeHomeserver:
         return Timeline(events=newest_first[at : at + PAGE], end=end)
 
     # --- inside
+
+    def _membership(self, room_id: str, user_id: str) -> object:
+        return self.rooms[room_id].state.get(("m.room.member", user_id), {}).get("membership")
 
     def _look(self, call: str) -> None:
         self.calls.append(call)
@@ -241,7 +301,7 @@ class FakeHomeserver:
     def _send(self, room_id: str, sender: str, event_type: str, content: dict[str, Any], state_key: str | None) -> str:
         create = self.rooms[room_id].state["m.room.create", ""]
         request = EventRequest(sender=sender, type=event_type, content=content, state_key=state_key)
-        self._judge(request, self._charter(create[ROOM_KEY], create))
+        self._judge(request, self._charter(create.get(ROOM_KEY, ""), create))
         return self._put(room_id, sender, event_type, content, state_key)
 
     def _put(self, room_id: str, sender: str, event_type: str, content: dict[str, Any], state_key: str | None) -> str:

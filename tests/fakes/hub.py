@@ -83,9 +83,9 @@ class FakeHub:
         rows = await self.hub.services.audit.page(start=0, limit=10_000, kind=kind, room=None)
         return [json.loads(row.body) for row in rows]
 
-    async def add_person(self, company: str, *, teams: tuple[str, ...] = ()) -> str:
+    async def add_person(self, company: str, *, teams: tuple[str, ...] = (), prefix: str = "person") -> str:
         """Invite and enrol somebody; their Matrix user id."""
-        name = f"person{next(self._names)}"
+        name = f"{prefix}{next(self._names)}"
         body = {"company": company, "name": name.title(), "email": f"{name}@x.example", "teams": list(teams)}
         link = (await self.api("POST", "/v1/people", body))["link"]
         enrolment = {"secret": link.rpartition("/")[2], "username": name, "password": PASSWORD}
@@ -117,10 +117,15 @@ def fake_settings(place: Path, database_url: str, **sections: Any) -> Settings:
 
 @asynccontextmanager
 async def start_fake_hub(
-    place: Path, database_url: str, *, homeserver: FakeHomeserver | None = None, clock: ManualClock | None = None
+    place: Path,
+    database_url: str,
+    *,
+    homeserver: FakeHomeserver | None = None,
+    clock: ManualClock | None = None,
+    **sections: Any,
 ) -> AsyncIterator[FakeHub]:
     """Open a hub; with the ``homeserver`` and ``clock`` of an earlier one it goes on where that was."""
-    settings = fake_settings(place, database_url)
+    settings = fake_settings(place, database_url, **sections)
     state, clock = StateDirectory(settings.state_dir), clock or ManualClock()
     fake = homeserver or FakeHomeserver(bot_user_id(settings), clock)
     state.prepare()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from config.clock import iso
 from tests.fakes.homeserver import Crash
 from tests.fakes.hub import FakeHub, start_fake_hub
 from tests.live import PASSWORD
@@ -109,17 +110,35 @@ async def test_a_homeserver_that_is_down_delays_and_loses_nothing(fake_hub: Fake
     assert (await fake_hub.api("GET", "/v1/partnerships/acme"))["settled"]
 
 
-async def test_a_room_that_fails_says_why_and_does_not_stop_the_others(fake_hub: FakeHub) -> None:
+async def test_an_action_that_fails_says_why_and_does_not_stop_the_others(fake_hub: FakeHub) -> None:
     rooms = await fake_hub.stage()
     ghost = await fake_hub.add_person("acme")
     del fake_hub.homeserver.accounts[ghost]
     late = await fake_hub.add_person("acme")
+    began = fake_hub.clock.now
     await fake_hub.settle()
     found = await fake_hub.api("GET", "/v1/partnerships/acme")
     assert {room["problem"] for room in found["rooms"]} == {"no such user"}
-    del fake_hub.homeserver.documents["person", ghost]
-    fake_hub.homeserver.accounts[ghost] = ("", "")
-    assert late not in fake_hub.homeserver.members(rooms["Deals"])
+    for room_id in rooms.values():
+        assert late in fake_hub.homeserver.members(room_id)
+    shown = await fake_hub.api("GET", f"/v1/rooms/{rooms['Deals']}")
+    assert (shown["stuck_since"], shown["next_try"]) == (iso(began), iso(began + 1_000))
+
+
+async def test_a_change_is_carried_out_at_once_while_another_action_rests(fake_hub: FakeHub) -> None:
+    rooms = await fake_hub.stage()
+    ghost = await fake_hub.add_person("acme")
+    del fake_hub.homeserver.accounts[ghost]
+    for _ in range(4):
+        await fake_hub.settle()
+        fake_hub.clock.now += 4_000
+    await fake_hub.settle()
+    fake_hub.clock.now += 1_000
+    tried = fake_hub.homeserver.calls.count("add_member")
+    late = await fake_hub.add_person("acme")
+    await fake_hub.settle()
+    assert fake_hub.homeserver.calls.count("add_member") == tried + len(rooms)  # nobody but the late one was tried
+    assert all(late in fake_hub.homeserver.members(room_id) for room_id in rooms.values())
 
 
 async def test_what_failed_is_tried_again_with_back_off(fake_hub: FakeHub) -> None:

@@ -7,18 +7,11 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from config.clock import system_clock
-from spaces.gateway import SignedDocument
 from spaces.policy.documents import Document, document_of
-from spaces.policy.records import Charter, CompanyRecord
+from spaces.policy.records import Charter
 from spaces.store import DocumentStore
-from tests.live import LiveHub, Scene
-
-
-async def push(hub: LiveHub, record: Charter | CompanyRecord) -> None:
-    """Straight to the guard, past the hub's database: so nothing of the hub reacts to it."""
-    item = document_of(record, system_clock() + 1_000_000)
-    signature = hub.hub.keys.document.sign(item.signed_bytes())
-    await hub.hub.services.homeserver.put_documents([SignedDocument(document=item, signature=signature)])
+from tests.guard.cast import push
+from tests.live import LiveHub, Scene, until
 
 
 async def charter_of(scene: Scene) -> Charter:
@@ -52,7 +45,21 @@ async def test_a_contract_ends_on_time(live: LiveHub) -> None:
     assert company is not None
     await push(live, replace(company, not_after=system_clock() + 700))
     assert (await scene.bob.send_encrypted(scene.room)).status == 200
-    await refused_with(scene, "COMPANY_ENDED")
+    async with asyncio.timeout(10):
+        while (answer := await scene.bob.send_encrypted(scene.room)).status == 200:
+            pass
+    assert (answer.status, answer.body["errcode"]) == (403, "ORG_MATRIX_EXPIRED_ACCOUNT")
+    assert (await scene.bob.call("GET", "/sync?timeout=0")).status == 403
+
+    async def recorded() -> bool:
+        found = await live.entries("guard.refused")
+        return any(
+            (e["actor"], e["data"]["code"]) == ({"person": scene.bob.person}, "COMPANY_ENDED")
+            and e["data"]["act"] == "use a session"
+            for e in found
+        )
+
+    await until(recorded)
     assert (await live.login(scene.bob.user_id)).code == "COMPANY_ENDED"
 
 

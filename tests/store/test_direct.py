@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from config.settings import ReconcilerSettings
 from spaces.policy.records import Charter, CompanyRecord
 from spaces.store import DocumentStore
 from tests.fakes.hub import FakeHub, start_fake_hub
@@ -117,6 +118,24 @@ async def test_a_creation_that_was_cut_short_is_finished(fake_hub: FakeHub) -> N
     assert (await adopted(fake_hub))["settled"]
     assert ("m.room.encryption", "") in room.state
     assert fake_hub.homeserver.members(room_id) == {fake_hub.homeserver.bot}
+
+
+async def test_one_is_taken_in_where_changes_wait_to_be_applied(tmp_path: Path, database_url: str) -> None:
+    """Else nobody could be taken out of it."""
+    async with start_fake_hub(tmp_path, database_url, reconciler=ReconcilerSettings(mode="manual")) as manual:
+        await manual.api("POST", "/v1/companies", {"id": "acme", "name": "Acme"})
+        for company, teams in (("contoso", ("north",)), ("acme", ()), ("acme", ())):
+            await manual.add_person(company, teams=teams)
+        await manual.api("POST", "/v1/partnerships", {"partner": "acme", "team": "north"})
+        await manual.settle()
+        found = await manual.api("GET", "/v1/plan?engagement=acme")
+        await manual.api("POST", "/v1/plan/apply", {"plan": found})
+        await manual.settle()
+        room_id = manual.homeserver.open_direct(ANN, HOST)
+        assert (await adopted(manual))["room_id"] == room_id
+        await manual.api("POST", f"/v1/people/{ANN}/suspend", {"reason": "left"})
+        await manual.settle()
+        assert manual.homeserver.members(room_id) == {manual.homeserver.bot, HOST}
 
 
 async def test_it_ends_with_the_partnership(fake_hub: FakeHub) -> None:

@@ -55,14 +55,21 @@ async def test_a_transaction_delivered_three_times_is_taken_once(fake_hub: FakeH
     assert await recorded(fake_hub, rooms["Deals"]) == happened(fake_hub, rooms["Deals"])
 
 
-async def test_a_transaction_id_that_comes_again_with_other_events_is_taken(fake_hub: FakeHub) -> None:
-    """Synapse on SQLite counts its transactions from 1 again whenever it is restarted."""
+async def test_a_homeserver_that_counts_anew_after_a_restart_loses_nothing(fake_hub: FakeHub) -> None:
+    """Synapse on SQLite does: its next transaction has an id that was here before, and something else in it."""
     rooms = await fake_hub.stage()
-    for number in range(2):
+    for number in range(3):
         fake_hub.homeserver.send(rooms["Deals"], PERSON, "m.room.encrypted", sealed(number))
         events, fake_hub.homeserver.outbox = fake_hub.homeserver.outbox, []
         await fake_hub.hub.services.feed.accept("1", events)
-    assert await recorded(fake_hub, rooms["Deals"]) == happened(fake_hub, rooms["Deals"])
+        assert await recorded(fake_hub, rooms["Deals"]) == happened(fake_hub, rooms["Deals"])
+    assert await fake_hub.entries("feed.recovered") == []
+
+
+async def test_a_malformed_event_that_is_sent_again_is_one_entry(fake_hub: FakeHub) -> None:
+    for _ in range(2):
+        await fake_hub.hub.services.feed.accept("1", [None, {"x": 1}])
+    assert len(await fake_hub.entries("event.malformed")) == 2
 
 
 async def test_an_event_in_two_transactions_is_taken_once(fake_hub: FakeHub) -> None:

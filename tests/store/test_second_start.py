@@ -73,6 +73,21 @@ async def test_a_homeserver_put_back_from_a_backup_gets_what_it_forgot(tmp_path:
         assert hub.homeserver.documents["person", person][1]["standing"] == "suspended"
 
 
+async def test_a_hub_put_back_from_a_backup_does_not_fall_over_what_the_guard_knows_better(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with start_fake_hub(tmp_path, database_url) as hub:
+        await hub.stage()
+        for key, (version, body) in hub.homeserver.documents.items():
+            hub.homeserver.documents[key] = (version + 1_000, body)
+        hub.homeserver.instance = "restarted"
+        await hub.hub.link.look()
+        hub.clock.now += 2_000
+        person = "@person2.acme:conclave.test"
+        answer = await hub.api("POST", f"/v1/people/{person}/suspend", {"reason": "left"})
+        assert answer["enforced"]
+
+
 async def test_a_room_of_one_side_is_not_listed_in_the_space_of_both(fake_hub: FakeHub) -> None:
     await fake_hub.api("POST", "/v1/companies", {"id": "acme", "name": "Acme"})
     await fake_hub.add_person("contoso", teams=("north",))

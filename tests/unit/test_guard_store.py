@@ -275,6 +275,7 @@ def test_the_first_refusal_goes_out_at_once_in_full(db: Database) -> None:
         "code": "PLAINTEXT",
         "act": "m.room.message",
         "minute": START,
+        "subject": "",
         "count": 1,
     }
     assert take(db, "b1") == ("b1", [expected])
@@ -340,3 +341,24 @@ def test_a_refusal_is_recorded_whatever_the_act_is_called(db: Database, text: st
     record(db, act=text)
     record(db, act=text, room=text)
     assert [item["count"] for item in take(db, "b1")[1]] == [1, 1]
+
+
+def test_whom_a_refused_act_was_done_to_is_told_the_first_of_several(db: Database) -> None:
+    for subject in ("@eve:x", "@mallory:y"):
+        act = RefusedAct(
+            actor="@bob:hub", room="!r", code="PERSON_UNKNOWN", act="m.room.member/invite", subject=subject
+        )
+        db.run(store.record_refusal, act, START)
+    _, refusals = take(db, "b1")
+    assert [(item["subject"], item["count"]) for item in refusals] == [("@eve:x", 2)]
+
+
+def test_who_thinks_up_new_acts_is_counted_in_few_rows(db: Database) -> None:
+    for number in range(store.MAX_ROWS + 200):
+        act = RefusedAct(actor="@bob:hub", room=f"!r{number}", code="PLAINTEXT", act="m.room.message")
+        db.run(store.record_refusal, act, START)
+    first, second = take(db, "b1")[1], None
+    assert len(first) == store.MAX_ROWS + 1
+    assert sum(item["count"] for item in first) == store.MAX_ROWS + 200
+    second = [item for item in first if item["act"] == store.FURTHER]
+    assert [(item["room"], item["code"], item["count"]) for item in second] == [("", "PLAINTEXT", 200)]

@@ -14,6 +14,7 @@ from spaces.policy.records import Charter, MappingRoster, RoomKind, Standing
 from spaces.policy.refusal import EXPLANATIONS, Code, Refusal
 from spaces.policy.rules import SPACE_LINKS, EventRequest
 from tests.policy import (
+    ACT_EXAMPLES,
     ALICE,
     BOB,
     BOT,
@@ -45,12 +46,17 @@ from tests.policy import (
 Example = tuple[EventRequest, Charter | None, MappingRoster]
 SAYS = event("m.room.encrypted", SEALED)
 MEMBERS = ["membership", "reason", "algorithm", "ciphertext", "session_id", "m.relates_to", "redacts", "topic"]
+ELSEWHERE = "@erin.northwind:partner.example"
 BY_GUARD = {Code.GUARD_FAILED, Code.ROOM_EXISTS}
 FOR_ROOMS_OF_TWO = {Code.DIRECT_NOT_ALLOWED}
 """Has its examples in test_policy_direct."""
+BY_ENGAGEMENT = {Code.WALL_STANDS}  # said before there is a charter: see tests/unit/test_walls.py
+
+REDACTS = event("m.room.redaction", {"redacts": "$e"})
 
 EXAMPLES: dict[Code, Example] = {
     Code.ACCOUNT_PROTECTED: (membership(BOB, BOT, "leave"), CHARTER, ROSTER),
+    Code.ADDRESS_CLOSED: (event("m.room.canonical_alias", {}, ""), CHARTER, ROSTER),
     Code.CHARTER_MISSING: (SAYS, None, ROSTER),
     Code.COMPANY_ENDED: (SAYS, CHARTER, changed(company("northwind", not_after=NOW))),
     Code.COMPANY_NOT_ADMITTED: (replace(SAYS, sender=CAROL), CHARTER, ROSTER),
@@ -58,17 +64,22 @@ EXAMPLES: dict[Code, Example] = {
     Code.COMPANY_UNKNOWN: (SAYS, CHARTER, without("northwind")),
     Code.ENCRYPTION_FIXED: (event("m.room.encryption", {}, ""), CHARTER, ROSTER),
     Code.ENGAGEMENT_CLOSED: (SAYS, replace(CHARTER, open=False), ROSTER),
+    Code.HELD: (REDACTS, replace(CHARTER, held=True), ROSTER),
     Code.HISTORY_FIXED: (event("m.room.history_visibility", {}, ""), CHARTER, ROSTER),
+    Code.INVITE_BY_EMAIL: (event("m.room.third_party_invite", {}, "token"), CHARTER, ROSTER),
     Code.INVITE_BY_HUB: (membership(BOB, ALICE, "invite"), CHARTER, ROSTER),
     Code.JOIN_RULES_FIXED: (event("m.room.join_rules", {}, ""), CHARTER, ROSTER),
     Code.KNOCK_CLOSED: (membership(CAROL, CAROL, "knock"), CHARTER, ROSTER),
+    Code.MALFORMED: (event(CALL_MEMBER, {}, f"_{BOB}_\0"), CHARTER, ROSTER),
     Code.MEMBERSHIP_BY_HUB: (membership(BOB, ALICE, "ban"), CHARTER, ROSTER),
     Code.PERSON_SUSPENDED: (SAYS, CHARTER, changed(person(BOB, standing=Standing.SUSPENDED))),
     Code.PERSON_UNKNOWN: (replace(SAYS, sender=STRANGER), CHARTER, ROSTER),
     Code.PLAINTEXT: (event("m.room.message", {"body": "x"}), CHARTER, ROSTER),
     Code.POWER_FIXED: (event("m.room.power_levels", {}, ""), CHARTER, ROSTER),
+    Code.REDACTION_BY_SENDER: (replace(REDACTS, sender=BOT), CHARTER, ROSTER),
     Code.ROOM_BY_HUB: (event("m.room.create", {}, ""), None, ROSTER),
     Code.SERVER_ACL_FIXED: (event("m.room.server_acl", {}, ""), CHARTER, ROSTER),
+    Code.SERVER_NOT_ADMITTED: (replace(SAYS, sender=ELSEWHERE), CHARTER, changed(person(ELSEWHERE))),
     Code.SPACE_QUIET: (SAYS, SPACE, ROSTER),
     Code.STATE_FIXED: (event("m.room.name", {"name": "x"}, ""), CHARTER, ROSTER),
     Code.UPGRADE_BY_HUB: (event("m.room.tombstone", {}, ""), CHARTER, ROSTER),
@@ -84,7 +95,7 @@ def test_each_code_is_given_for_its_reason(code: Code) -> None:
 
 
 def test_no_code_is_without_an_example_or_the_guards_own() -> None:
-    assert EXAMPLES.keys() | BY_GUARD | FOR_ROOMS_OF_TWO == set(Code)
+    assert EXAMPLES.keys() | BY_GUARD | BY_ENGAGEMENT | FOR_ROOMS_OF_TWO | ACT_EXAMPLES.keys() == set(Code)
     guard = Path("bridge/guard/module.py").read_text()
     assert all(f"Code.{code.name}" in guard for code in BY_GUARD)
 
@@ -94,7 +105,9 @@ def test_every_code_is_explained() -> None:
     for explanation in EXPLANATIONS.values():
         assert explanation.meaning == explanation.meaning.strip()
         assert not explanation.meaning.endswith(".")
-        assert explanation.lifted_by.startswith(("nobody: ", "a partner manager ", "the operator, "))
+        assert explanation.lifted_by.startswith(
+            ("nobody: ", "a partner manager ", "the operator, ", "a compliance officer ")
+        )
 
 
 def test_a_refusal_says_whom_to_ask_only_where_asking_helps() -> None:
@@ -160,7 +173,7 @@ def test_people_set_no_state_but_their_own_membership_and_place_in_a_call(reques
 @given(said(*USERS), worlds)
 def test_people_say_nothing_in_the_clear(request: EventRequest, world: World) -> None:
     if world.decide(request) is None:
-        assert world.charter.kind is RoomKind.ROOM
+        assert world.charter.kind is not RoomKind.SPACE
         assert request.type in ("m.room.encrypted", "m.reaction", "m.room.redaction")
         assert not request.content.keys() & {"body", "formatted_body", "msgtype", "url", "file"}
 

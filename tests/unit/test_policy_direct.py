@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaces.policy.blueprint import DIRECT_PEOPLE, MEGOLM, ROOM_KEY, creation_content, fixed_state
+from spaces.policy.blueprint import DIRECT_PEOPLE, ROOM_KEY, creation_content, fixed_state
 from spaces.policy.decide import decide
 from spaces.policy.direct import (
     DirectRequest,
@@ -20,6 +20,7 @@ from spaces.policy.direct import (
     people_of,
     space_of,
 )
+from spaces.policy.envelope import MEGOLM
 from spaces.policy.records import Admission, Charter, MappingRoster, RoomKind, Standing
 from spaces.policy.refusal import Code, Refusal
 from tests.policy import (
@@ -311,3 +312,13 @@ def test_nobody_but_the_two_does_anything_in_a_direct_room_but_leave(roster: Map
     assert leaves or request.sender in PEOPLE
     if request.type == "m.room.member":
         assert request.sender == request.state_key or request.state_key in PEOPLE
+
+
+def test_people_elsewhere_have_no_direct_rooms() -> None:
+    erin = "@erin.northwind:partner.example"
+    assert choose(ALICE, erin, OPEN, roster=changed(person(erin))) == not_allowed(erin)
+
+
+def test_a_hold_on_the_space_holds_the_direct_room() -> None:
+    assert not DIRECT.held
+    assert chosen(replace(OPEN, held=True)).held

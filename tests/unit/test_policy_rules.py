@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from spaces.policy.blueprint import CALL_MEMBER, creation_content, fixed_state
+from spaces.policy.envelope import MAX_REACTION
 from spaces.policy.records import Admission, PersonRecord, Standing
 from spaces.policy.refusal import Code
 from spaces.policy.rules import (
-    MAX_REACTION,
     MAX_REASON,
     EventRequest,
     refuse_account,
@@ -213,8 +213,8 @@ STATE_CODES: dict[str, Code] = {
     "m.room.topic": Code.STATE_FIXED,
     "m.room.avatar": Code.STATE_FIXED,
     "m.room.pinned_events": Code.STATE_FIXED,
-    "m.room.canonical_alias": Code.STATE_FIXED,
-    "m.room.third_party_invite": Code.STATE_FIXED,
+    "m.room.canonical_alias": Code.ADDRESS_CLOSED,
+    "m.room.third_party_invite": Code.INVITE_BY_EMAIL,
     "m.space.child": Code.STATE_FIXED,
     "com.example.widget": Code.STATE_FIXED,
 }
@@ -304,11 +304,16 @@ def test_the_hub_links_space_and_rooms() -> None:
 
 # --- what is said
 
+
+def relation(**members: Any) -> dict[str, Any]:
+    return {"m.relates_to": {"event_id": "$e", **members}}
+
+
 WHAT_IS_SAID: dict[str, tuple[EventRequest, bool]] = {
     "sealed": (event("m.room.encrypted", SEALED), True),
-    "sealed, with a relation": (event("m.room.encrypted", {**SEALED, **REACTION}), True),
+    "sealed, with a relation": (event("m.room.encrypted", {**SEALED, **relation(rel_type="m.replace")}), True),
     "a reaction": (event("m.reaction", REACTION), True),
-    "the longest reaction": (event("m.reaction", {"m.relates_to": {"key": "x" * MAX_REACTION}}), True),
+    "the longest reaction": (event("m.reaction", relation(rel_type="m.annotation", key="x" * MAX_REACTION)), True),
     "a redaction": (event("m.room.redaction", {}), True),
     "a redaction with a reason": (event("m.room.redaction", {"redacts": "$e", "reason": "x" * MAX_REASON}), True),
     "clear": (event("m.room.message", {"msgtype": "m.text", "body": "x"}), False),
@@ -323,7 +328,10 @@ WHAT_IS_SAID: dict[str, tuple[EventRequest, bool]] = {
     "without a session": (event("m.room.encrypted", {**SEALED, "session_id": ""}), False),
     "sealed, with clear text beside it": (event("m.room.encrypted", {**SEALED, "body": "x"}), False),
     "sealed, with a clear file beside it": (event("m.room.encrypted", {**SEALED, "url": "mxc://x"}), False),
-    "a reaction that is too long": (event("m.reaction", {"m.relates_to": {"key": "x" * (MAX_REACTION + 1)}}), False),
+    "a reaction that is too long": (
+        event("m.reaction", relation(rel_type="m.annotation", key="x" * (MAX_REACTION + 1))),
+        False,
+    ),
     "a reaction without a key": (event("m.reaction", {"m.relates_to": {}}), False),
     "a reaction to nothing": (event("m.reaction", {}), False),
     "a reaction with a list": (event("m.reaction", {"m.relates_to": [{"key": "x"}]}), False),

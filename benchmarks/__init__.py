@@ -1,0 +1,1 @@
+"""Measurements of the hub against the bare floor, in one run: ``make bench``; see ``benchmarks/README.md``."""

@@ -1,0 +1,1 @@
+"""The helper: an encrypted direct chat of the hub with each enrolled person."""

@@ -1,0 +1,61 @@
+"""The helper, put together: its box, its rooms, its keys in the state directory."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+
+from audit.inbox import Inbox
+from bridge.helper.account import HelperAccount
+from bridge.helper.crosssigning import CrossSigningKeys
+from bridge.helper.machine import Machine
+from bridge.helper.rooms import HelperRooms
+from bridge.helper.service import Helper
+from bridge.homeserver_config import helper_user_id
+from bridge.services import Services
+from config.state import StateDirectory, kept_secret
+
+KEY_BYTES = 32
+
+
+def build_helper(
+    services: Services,
+    state: StateDirectory,
+    inbox: Inbox,
+    *,
+    watch: Callable[[str, set[str]], Awaitable[None]],
+    new_key: Callable[[], str],
+) -> Helper:
+    """The helper of this hub; nothing of it is opened before it runs."""
+    helper = helper_user_id(services.settings)
+    rooms = HelperRooms(
+        services.db,
+        inbox,
+        services.clock,
+        helper=helper,
+        room_version=services.settings.homeserver.room_version,
+        new_key=new_key,
+    )
+
+    def connect() -> HelperAccount:
+        return open_account(services, state, helper)
+
+    return Helper(
+        services.db,
+        services.clock,
+        services.mailbox,
+        rooms,
+        connect=connect,
+        opened=services.reconciler.wake,
+        watch=watch,
+    )
+
+
+def open_account(services: Services, state: StateDirectory, helper: str) -> HelperAccount:
+    """The helper's keys from ``state/helper``, encrypted under ``keys/helper.key``; made when they are not there.
+
+    Raises:
+        ConclaveError: One of the files is damaged.
+    """
+    key = kept_secret(state.keys / "helper.key", lambda: secrets.token_urlsafe(KEY_BYTES))
+    machine = Machine.opened(state.helper, helper, key)
+    keys = CrossSigningKeys.kept(state.helper / "cross_signing.json", helper, key.encode())
+    return HelperAccount(services.homeserver, helper, machine, keys, bot=services.bot)

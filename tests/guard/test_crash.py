@@ -1,0 +1,145 @@
+"""A rule that crashes refuses, and it is an entry: one test for each rule, against a real Synapse."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+import pytest
+
+from spaces.policy.blueprint import CALL_MEMBER
+from tests.guard.attacks import ADMIN
+from tests.guard.cast import deactivate, upload
+from tests.guard.rules import rules
+from tests.live import Answer, LiveHub, Scene, User, start_live_hub, until
+
+pytestmark = pytest.mark.synapse
+
+Do = Callable[[Scene], Awaitable[Answer]]
+
+
+def bot(scene: Scene) -> User:
+    return User(scene.hub, scene.hub.bot, "conclave", scene.hub.state.token("as_token"))
+
+
+def at(scene: Scene, path: str) -> str:
+    return f"/rooms/{quote(scene.room)}{path}"
+
+
+async def say(scene: Scene) -> Answer:
+    return await scene.bob.send_encrypted(scene.room)
+
+
+async def redact(scene: Scene) -> Answer:
+    events = (await scene.bob.call("GET", at(scene, "/messages?dir=b&limit=20"))).body["chunk"]
+    mine = next(e for e in events if (e["type"], e["sender"]) == ("m.room.encrypted", scene.bob.user_id))
+    return await scene.bob.call("PUT", at(scene, f"/redact/{quote(mine['event_id'])}/c1"), {})
+
+
+async def create(scene: Scene) -> Answer:
+    key = (await scene.hub.api("GET", f"/v1/rooms/{quote(scene.room, safe='')}"))["key"]
+    return await bot(scene).call("POST", "/createRoom", {"creation_content": {"org.conclave.room": key}})
+
+
+async def search(scene: Scene) -> Answer:
+    return await scene.bob.call("POST", "/user_directory/search", {"search_term": scene.alice.user_id[1:9]})
+
+
+FAILED = (403, "M_FORBIDDEN", "GUARD_FAILED")
+EXPIRED = (403, "ORG_MATRIX_EXPIRED_ACCOUNT", "")
+SILENT = (403, "M_FORBIDDEN", "")
+
+# rule → what is done, what the answer is, and the act in its entry
+CASES: dict[str, tuple[Do, tuple[int, str, str], str]] = {
+    **dict.fromkeys(
+        ("decide", "refuse_form", "refuse_person", "refuse_admission", "refuse_engagement", "refuse_timeline"),
+        (say, FAILED, "m.room.encrypted"),
+    ),
+    "refuse_account": (say, EXPIRED, "use a session"),
+    "refuse_company": (say, EXPIRED, "use a session"),
+    "refuse_redaction": (redact, FAILED, "m.room.redaction"),
+    "refuse_state": (lambda s: s.bob.set_state(s.room, CALL_MEMBER, {}, s.bob.user_id), FAILED, CALL_MEMBER),
+    "refuse_membership": (lambda s: s.bob.call("POST", at(s, "/leave"), {}), FAILED, "m.room.member/leave"),
+    "refuse_hub_event": (lambda s: bot(s).set_state(s.room, "m.room.name", {"name": "x"}), FAILED, "m.room.name"),
+    "refuse_creation": (create, FAILED, "m.room.create"),
+    "refuse_upgrade": (create, FAILED, "m.room.create"),
+    "refuse_alias": (
+        lambda s: s.bob.call("PUT", f"/directory/room/{quote('#x:conclave.test')}", {"room_id": s.room}),
+        FAILED,
+        "make an address",
+    ),
+    "refuse_publication": (
+        lambda s: s.bob.call("PUT", f"/directory/list/room/{quote(s.room)}", {"visibility": "public"}),
+        FAILED,
+        "publish a room",
+    ),
+    "refuse_email_invite": (
+        lambda s: s.bob.call(
+            "POST", at(s, "/invite"), {"id_server": "x", "id_access_token": "x", "medium": "email", "address": "e@x.y"}
+        ),
+        SILENT,
+        "invite by address",
+    ),
+    "refuse_deactivation": (lambda s: deactivate(s.bob), SILENT, "close an account"),
+    "refuse_shutdown": (
+        lambda s: bot(s).call("DELETE", f"/v2/rooms/{quote(s.room, safe='')}", {}, base=ADMIN),
+        SILENT,
+        "delete a room",
+    ),
+    "refuse_upload": (lambda s: upload(s.bob, 1), FAILED, "share a file"),
+    "refuse_sight": (search, (200, "", ""), "find a person"),
+    "upload_limit": (
+        lambda s: s.bob.call("GET", "/media/config", base="/_matrix/client/v1"),
+        (200, "", ""),
+        "ask for a file's largest size",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+async def crashing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveHub]:
+    place = tmp_path_factory.mktemp("crashing")
+    async with start_live_hub(place, guard="tests.guard.crashing.CrashingGuard") as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+async def scene(crashing: LiveHub) -> Scene:
+    scene = await crashing.stage()
+    assert (await say(scene)).status == 200
+    return scene
+
+
+@contextmanager
+def broken(hub: LiveHub, rule: str) -> Iterator[None]:
+    path = hub.state.tokens / "crash"
+    path.write_text(rule)
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
+def test_every_rule_has_its_case() -> None:
+    assert CASES.keys() == rules().keys()
+
+
+@pytest.mark.parametrize("rule", CASES)
+async def test_a_rule_that_crashes_refuses_and_it_is_an_entry(crashing: LiveHub, scene: Scene, rule: str) -> None:
+    do, expected, act = CASES[rule]
+    before = len(await crashing.entries("guard.crashed"))
+    with broken(crashing, rule):
+        answer = await do(scene)
+    assert (answer.status, answer.body.get("errcode", ""), answer.code) == expected, answer
+    if answer.code:
+        assert answer.error == "Conclave: this could not be checked, so it is refused (GUARD_FAILED)."
+    if rule == "refuse_sight":
+        assert answer.body["results"] == []
+    if rule == "upload_limit":
+        assert answer.body == {"m.upload.size": 0}
+
+    async def recorded() -> bool:
+        return any(entry["data"]["act"] == act for entry in await crashing.entries("guard.crashed"))
+
+    await until(recorded)
+    assert len(await crashing.entries("guard.crashed")) >= before
+    assert (await say(scene)).status == 200, "what does not crash goes on"
