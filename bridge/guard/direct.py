@@ -142,8 +142,16 @@ class DirectRooms:
             await self._move(room_id, asker, asker, "join")
         if members.get(other) not in ("invite", "join"):
             await self._move(room_id, asker, other, "invite", is_direct=True)
-        if members.get(other) is None:
+        if await self._was_never_in(room_id, other):
             await self._join_now(room_id, other)
+
+    async def _was_never_in(self, room_id: str, user_id: str) -> bool:
+        """Whether the person has an invitation that came after nothing: they did not leave, nor decline."""
+        state = await self._api.get_room_state(room_id, [("m.room.member", user_id)])
+        event = state.get(("m.room.member", user_id))
+        if event is None or event.content.get("membership") != "invite":
+            return False
+        return "replaces_state" not in event.unsigned
 
     async def _join_now(self, room_id: str, user_id: str) -> None:
         """Join ``user_id``; where Synapse's limit for joins is reached, they keep an invitation to accept."""
