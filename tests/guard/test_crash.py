@@ -119,8 +119,14 @@ def broken(hub: LiveHub, rule: str) -> Iterator[None]:
         path.unlink()
 
 
+NOT_HERE = {"refuse_server", "refuse_account_event", "refuse_uncharted"}
+"""Asked about people of other servers, accounts of the hub beside its own, and rooms without a charter, none of which
+this scene has; they are asked inside the same ``try`` as the others."""
+
+
 def test_every_rule_has_its_case() -> None:
-    assert CASES.keys() == rules().keys()
+    assert CASES.keys() | NOT_HERE == rules().keys()
+    assert not CASES.keys() & NOT_HERE
 
 
 @pytest.mark.parametrize("rule", CASES)

@@ -145,8 +145,13 @@ def test_what_is_needed_is_admitted_in_an_open_room(name: str) -> None:
 
 @settings(max_examples=300)
 @given(requests(*USERS, BOT), worlds)
-def test_nothing_is_admitted_without_a_charter(request: EventRequest, world: World) -> None:
-    assert decide(request, None, world.roster, world.now, BOT) is not None
+def test_nothing_is_admitted_without_a_charter_but_that_the_hub_takes_people_out(
+    request: EventRequest, world: World
+) -> None:
+    if decide(request, None, world.roster, world.now, BOT) is None:
+        assert (request.sender, request.type) == (BOT, "m.room.member")
+        assert request.content["membership"] == "leave"
+        assert request.state_key not in (None, BOT)
 
 
 @settings(max_examples=1_000)
