@@ -48,7 +48,7 @@ def test_a_direct_room_goes_by_the_names_of_the_two(served_hub: ServedHub, shown
         assert time.monotonic() < ends
     (line,) = [line for line in shown("room", "list").splitlines() if "direct: " in line]
     assert line.startswith("direct: Bob Lee, Dana Lee")
-    assert line.split("  ")[-1] == rooms[0]["key"]
+    assert line.split()[-1] == rooms[0]["key"]
     detail = shown("room", "show", rooms[0]["key"])
     assert "kind         direct\n" in detail
     assert "topic        A direct chat of two. Who wrote when is recorded; what, is not.\n" in detail
