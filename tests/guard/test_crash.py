@@ -106,6 +106,11 @@ async def crashing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Li
 async def scene(crashing: LiveHub) -> Scene:
     scene = await crashing.stage()
     assert (await say(scene)).status == 200
+
+    async def listed() -> bool:
+        return bool((await search(scene)).body["results"])
+
+    await until(listed)  # Synapse fills its directory behind a person's coming; nobody is asked about when it is empty
     return scene
 
 
