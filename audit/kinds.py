@@ -47,6 +47,7 @@ _TABLE = (
     _kind("credential.revoked", "a credential was made useless", "person", "credential"),
     _kind("partnership.opened", "an engagement of host and partner began", "template", "team", "rooms"),
     _kind("partnership.closed", "an engagement ended: people out, rooms frozen", "reason"),
+    _kind("direct.opened", "two people of an engagement began a direct room", "room_key", "people"),
     _kind("wall.added", "two companies must never meet from now on", "first", "second", "reason"),
     _kind("wall.removed", "two companies may meet again", "first", "second", "reason"),
     _kind("room.created", "a Space or room came to be", *_EVENT, "room_key", "room_type", "room_version"),

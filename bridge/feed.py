@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit.entry import Draft, system_actor
 from audit.inbox import Inbox
+from bridge.direct import Adoption, direct_room_ids
 from bridge.events import (
     Context,
     Event,
@@ -59,6 +60,10 @@ class Timelines(Protocol):
         """A page of a room's events, the newest first."""
         ...
 
+    async def direct_rooms(self, after: str) -> list[tuple[str, str]]:
+        """A page of the direct rooms that the guard made, as (key, room id) from behind the key ``after`` on."""
+        ...
+
 
 class Feed:
     """Takes transactions of the homeserver and refusals of the guard; ``changed`` is told which engagements moved."""
@@ -82,6 +87,7 @@ class Feed:
         self._events = Inbox("homeserver", clock)
         self._refusals = Inbox("guard", clock)
         self._hub = Inbox("hub", clock)
+        self._adoption = Adoption(self._hub, clock, bot)
         self._rooms: dict[str, RoomContext] = {}
         self._turn = asyncio.Lock()
         self.lag_ms = 0
@@ -141,10 +147,13 @@ class Feed:
     async def sweep(self) -> int:
         """Look at the end of every managed room for events that were not delivered; returns how many were fetched.
 
+        Also of direct rooms that the guard made and the hub has not heard of.
+
         For after a restart of the homeserver, when a lost event may be the last one of its room.
         """
         async with self._db.read() as connection:
             room_ids = await RoomStore(connection).room_ids()
+        room_ids = [*dict.fromkeys([*room_ids, *await direct_room_ids(self._timelines.direct_rooms)])]
         found = 0
         for room_id in room_ids:
             try:
@@ -238,6 +247,7 @@ class Feed:
         before = dict(await store.memberships([(event.room_id, event.state_key or "") for event in members]))
         users = {event.sender for event in fresh} | {event.state_key or "" for event in members}
         people = await self._people(tx, users)
+        await self._adoption.adopt(tx, fresh)
         drafts, touched, for_helper = [], set(), []
         for event in fresh:
             create = event.content if (event.type, event.state_key) == _CREATE else None

@@ -20,6 +20,7 @@ from spaces.gateway import (
     RoomRequest,
     SignedDocument,
 )
+from spaces.policy.blueprint import creation_request
 from spaces.policy.servers import is_remote
 
 TIMEOUT_S = 30
@@ -115,6 +116,12 @@ class SynapseGateway:
         answer = await self._call("GET", f"{GUARD}/rooms?key={quote(key, safe='')}", token=self._guard_token)
         return None if answer["room_id"] is None else str(answer["room_id"])
 
+    async def direct_rooms(self, after: str) -> list[tuple[str, str]]:
+        """See :class:`bridge.feed.Timelines`."""
+        path = f"{GUARD}/direct?after={quote(after, safe='')}"
+        answer = await self._call("GET", path, token=self._guard_token)
+        return [(str(item["key"]), str(item["room_id"])) for item in answer["rooms"]]
+
     async def release_room(self, key: str, room_id: str) -> bool:
         """See :class:`spaces.gateway.Homeserver`."""
         path = f"{GUARD}/rooms?key={quote(key, safe='')}&room_id={quote(room_id, safe='')}"
@@ -126,19 +133,7 @@ class SynapseGateway:
 
     async def create_room(self, request: RoomRequest) -> str:
         """See :class:`spaces.gateway.Homeserver`."""
-        state = dict(request.state)
-        power_levels = state.pop(("m.room.power_levels", ""))
-        body = {
-            "preset": "private_chat",
-            "visibility": "private",
-            "room_version": request.room_version,
-            "creation_content": dict(request.creation_content),
-            "power_level_content_override": power_levels,
-            "initial_state": [
-                {"type": event_type, "state_key": state_key, "content": content}
-                for (event_type, state_key), content in state.items()
-            ],
-        }
+        body = creation_request(request.room_version, request.creation_content, request.state)
         return str((await self._call("POST", f"{CLIENT}/createRoom", body))["room_id"])
 
     async def set_state(self, room_id: str, event_type: str, state_key: str, content: Mapping[str, Any]) -> None:

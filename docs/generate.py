@@ -77,6 +77,9 @@ In room version 11 `m.room.power_levels` also lists the hub's account with 100. 
 because there is no conversation: whoever writes into one is refused (`SPACE_QUIET`). When a partnership is closed,
 sending needs 100, which nobody has.
 
+A direct room ([direct.md](direct.md)) has no name; `io.element.functional_members` has clients name it after the
+other person, and its two people may invite each other.
+
 `m.room.create` has this content, by which the guard finds the charter, beside what Synapse adds:
 
 ```json

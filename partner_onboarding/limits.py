@@ -34,7 +34,7 @@ class LimitService:
                 raise NotFoundError(f"no company {company_id!r}", hint="conclave company list")
             after = replace(before, max_upload=max_upload)
             await CompanyStore(tx).save(after)
-            await DocumentStore(tx).put(after.record(), self._clock())
+            await DocumentStore(tx).put_company(after.record(), self._clock())
             data = {"company": company_id, "max_upload": max_upload, "before": before.max_upload}
             draft = Draft(kind="company.changed", actor=person_actor(actor), companies=(company_id,), data=data)
             await self._inbox.put(tx, draft)

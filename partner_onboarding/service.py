@@ -133,7 +133,7 @@ class OnboardingService:
             if other is not None:
                 raise ConflictError(f"the homeserver {company.server} belongs to {other.id}")
         await store.add(company)
-        await DocumentStore(tx).put(company.record(), company.added_at)
+        await DocumentStore(tx).put_company(company.record(), company.added_at)
         data = {
             "company": company.id,
             "kind": company.kind.value,
@@ -161,7 +161,7 @@ class OnboardingService:
                 raise ConflictError(f"{company_id} is {'suspended' if suspended else 'not suspended'} already")
             after = replace(before, suspended=suspended)
             await CompanyStore(tx).save(after)
-            await DocumentStore(tx).put(after.record(), self._clock())
+            await DocumentStore(tx).put_company(after.record(), self._clock())
             kind = "company.suspended" if suspended else "company.resumed"
             data = {"company": company_id, **({"reason": reason} if suspended else {})}
             draft = Draft(kind=kind, actor=person_actor(actor), companies=(company_id,), data=data)

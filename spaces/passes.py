@@ -39,7 +39,7 @@ from spaces.plan import (
     remove_all,
 )
 from spaces.policy.blueprint import creation_content
-from spaces.policy.records import Charter, MappingRoster
+from spaces.policy.records import Charter, MappingRoster, RoomKind
 from spaces.policy.refusal import Code
 from spaces.policy.servers import is_remote
 from spaces.situation import Situation
@@ -118,7 +118,9 @@ class RoomPass:
         if applying is not None and element_of(action) in applying:
             return True
         rests_until, _ = self._resting.get((room.key, element_of(action)), (0, ""))
-        return rests_until <= self._clock() and (closes(action) or not self._manual)
+        # A direct room is there already: to take it in opens nothing, and without it nobody could be taken out of it.
+        taken_in = isinstance(action, CreateRoom) and room.kind is RoomKind.DIRECT
+        return rests_until <= self._clock() and (closes(action) or taken_in or not self._manual)
 
     # --- drift
 

@@ -70,7 +70,8 @@ class Desired:
 def plan_room(desired: Desired, observed: ObservedRoom | None, now: Instant) -> list[Action]:
     """The actions, in order, that make the room what it should be; empty when it is.
 
-    ``observed`` is ``None`` for a room that does not exist.
+    ``observed`` is ``None`` for a room that does not exist. Nobody is put into a direct room: the guard lets the two
+    in when one of them asks for it, and who left is not brought back.
     """
     wanted = {**_wanted(desired), **_acl(desired, now)}
     if observed is None:
@@ -87,7 +88,8 @@ def plan_room(desired: Desired, observed: ObservedRoom | None, now: Instant) -> 
         if event_type in SPACE_LINKS and (event_type, state_key) not in wanted and content:
             actions.append(SetState(type=event_type, state_key=state_key, content={}))
     actions += [AddMember(user_id=user) for user in desired.charter.accounts if observed.members.get(user) != "join"]
-    absent = [person.user_id for person in desired.people if _is_absent(person.user_id, desired, observed)]
+    people = desired.people if desired.charter.kind is not RoomKind.DIRECT else ()
+    absent = [person.user_id for person in people if _is_absent(person.user_id, desired, observed)]
     # Inviting asks another server, which may be down: what does not depend on it comes first.
     absent.sort(key=lambda user_id: is_remote(user_id, desired.bot))
     entitled = (user for user in absent if refuse_person(user, desired.charter, desired.roster, now) is None)
@@ -168,12 +170,12 @@ def _removals(desired: Desired, observed: ObservedRoom, now: Instant) -> Iterabl
 def links_of(
     charter: Charter, space_id: str | None, children: Sequence[tuple[int, str]], server: str
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """The Space's ``m.space.child`` for each (order, room id), or the room's ``m.space.parent``."""
+    """The Space's ``m.space.child`` for each (order, room id), or a room's ``m.space.parent``; none for direct ones."""
     if charter.kind is RoomKind.SPACE:
         return {
             ("m.space.child", room_id): {"via": [server], "order": f"{order:04d}", "suggested": True}
             for order, room_id in children
         }
-    if space_id is None:
+    if space_id is None or charter.kind is RoomKind.DIRECT:
         return {}
     return {("m.space.parent", space_id): {"via": [server], "canonical": True}}

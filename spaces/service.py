@@ -79,6 +79,8 @@ class PartnershipService:
             )
             for charter in charters:
                 await DocumentStore(tx).put(charter, now)
+                if charter.direct:
+                    await DocumentStore(tx).list_direct(partner, charter.key, now, listed=True)
             data = {"template": template, "team": team, "rooms": [charter.key for charter in charters]}
             draft = self._draft("partnership.opened", engagement, actor, data)
             names = {f"room_name.{charter.key}": charter.name for charter in charters}
@@ -101,6 +103,8 @@ class PartnershipService:
                 charter = await DocumentStore(tx).charter(room.key)
                 if charter is not None:
                     await DocumentStore(tx).put(replace(charter, open=False), now)
+                    if charter.direct:
+                        await DocumentStore(tx).list_direct(after.partner, charter.key, now, listed=False)
                 await RoomStore(tx).save(replace(room, settled=False, retry_at=0))
             await self._inbox.put(tx, self._draft("partnership.closed", after, actor, {"reason": reason}))
         return after
@@ -224,6 +228,7 @@ class PartnershipService:
                 room_version=self._room_version,
                 contact=contact,
                 servers=server if Party.PARTNER in part.who else (),
+                direct=template.direct and kind is RoomKind.SPACE,
             )
             for kind, part in parts
         ]

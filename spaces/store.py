@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, case, func, insert, literal, select, tuple_, update
@@ -55,6 +56,25 @@ class DocumentStore:
             await due.company_put(record, now)
         else:
             await due.person_put(record, now)
+
+    async def put_company(self, record: CompanyRecord, now: Millis) -> None:
+        """Store what is known of a company beside its partnerships; the Spaces that these listed with it stay."""
+        stored = await self._locked_company(record.company)
+        await self.put(record if stored is None else replace(record, direct=stored.direct), now)
+
+    async def list_direct(self, company: str, space: str, now: Millis, *, listed: bool) -> None:
+        """Have a Space, by its charter's key, among those whose people may talk to the company's directly, or not."""
+        stored = await self._locked_company(company)
+        if stored is None or (space in stored.direct) is listed:
+            return
+        others = tuple(key for key in stored.direct if key != space)
+        await self.put(replace(stored, direct=(*others, space) if listed else others), now)
+
+    async def _locked_company(self, company: str) -> CompanyRecord | None:
+        """The record, nobody else's to change until the transaction ends."""
+        where = (document.c.kind == DocumentKind.COMPANY.value, document.c.key == company, ~document.c.gone)
+        body = await self._tx.scalar(select(document.c.body).where(*where).with_for_update())
+        return None if body is None else company_of(json.loads(body))
 
     async def charter(self, key: str) -> Charter | None:
         """The charter of the room ``key``."""
@@ -227,6 +247,11 @@ class RoomStore:
         """The rooms of an engagement, its Space first."""
         statement = select(room).where(room.c.engagement == engagement_id).order_by(room.c.position)
         return [room_of(row) for row in await self._tx.execute(statement)]
+
+    async def next_position(self, engagement_id: str) -> int:
+        """The place behind the last room of an engagement."""
+        last = await self._tx.scalar(select(func.max(room.c.position)).where(room.c.engagement == engagement_id))
+        return 0 if last is None else int(last) + 1
 
     async def page(self, *, after: tuple[str, int], limit: int) -> list[ManagedRoom]:
         """Up to ``limit`` rooms in the order of (engagement, position), from behind ``after`` on."""

@@ -30,13 +30,14 @@ class RoomTemplate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A Space and its rooms; texts may hold ``{host}`` and ``{partner}``."""
+    """A Space and its rooms; texts may hold ``{host}`` and ``{partner}``. ``direct``: its people may talk in twos."""
 
     id: str
     title: str
     space: str
     topic: str
     rooms: tuple[RoomTemplate, ...]
+    direct: bool = False
 
 
 def load_templates(file: Path | None) -> dict[str, Template]:
@@ -59,8 +60,11 @@ def load_templates(file: Path | None) -> dict[str, Template]:
 
 def _template(name: str, body: Any, where: str) -> Template:
     place = f"{where}, template {name}"
-    _members(body, {"title", "space", "topic", "rooms"}, place)
+    _members(body, {"title", "space", "topic", "rooms"}, place, optional=frozenset({"direct"}))
     rooms = body["rooms"]
+    direct = body.get("direct", False)
+    if not isinstance(direct, bool):
+        raise SettingsError(f"{place}: direct must be true or false, not {direct!r}")
     if not isinstance(rooms, list) or not rooms:
         raise SettingsError(f"{place}: rooms must be a list of at least one room")
     return Template(
@@ -69,6 +73,7 @@ def _template(name: str, body: Any, where: str) -> Template:
         space=_text(body, "space", place),
         topic=_text(body, "topic", place),
         rooms=tuple(_room(room, f"{place}, room {number}") for number, room in enumerate(rooms, start=1)),
+        direct=direct,
     )
 
 
@@ -91,12 +96,12 @@ def _room(body: Any, place: str) -> RoomTemplate:
     )
 
 
-def _members(body: Any, names: set[str], place: str) -> None:
+def _members(body: Any, names: set[str], place: str, *, optional: frozenset[str] = frozenset()) -> None:
     if not isinstance(body, dict):
         raise SettingsError(f"{place}: must be a table")
     if missing := sorted(names - body.keys()):
         raise SettingsError(f"{place}: {', '.join(missing)} is missing")
-    if extra := sorted(body.keys() - names):
+    if extra := sorted(body.keys() - names - optional):
         raise SettingsError(f"{place}: {', '.join(extra)} is not a key")
 
 

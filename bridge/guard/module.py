@@ -18,6 +18,7 @@ from synapse.module_api.errors import ConfigError, SynapseError
 
 from bridge.guard import resources, screened, store
 from bridge.guard.acts import Acts
+from bridge.guard.direct import DirectRooms, RoomMadeError
 from bridge.guard.documents import Documents
 from bridge.guard.federation import FederationDoor
 from bridge.guard.refusals import Refusals, act_of
@@ -54,6 +55,7 @@ class Guard:
         self._bot = config.bot
         self._api = api
         self._documents = Documents(api, config.document_key)
+        self._direct = DirectRooms(api, self._documents, config.bot)
         self._refusals = Refusals(api, self._documents, hub_url=config.hub_url, token=config.token)
         self.token = config.token
         self.instance = uuid4().hex
@@ -107,12 +109,22 @@ class Guard:
         return True, None
 
     async def on_create_room(self, requester: Requester, config: dict[str, Any], is_admin: bool) -> None:
-        """Refuse a user's room before anything of it exists; server admins are no exception."""
-        del config, is_admin
+        """Refuse a user's room before anything of it exists; a direct room is made for them where they may have one."""
+        del is_admin
         user = requester.user.to_string()
-        if user != self._bot:
-            refusal = Refusal(Code.ROOM_BY_HUB, "rooms are made by the hub, for an engagement")
-            await self._refuse(refusal, None, actor=user, room="", act="create room")
+        if user == self._bot:
+            return
+        try:
+            answer = await self._direct.open(user, _plain(config))
+        except SynapseError:
+            raise
+        except Exception:  # in doubt, no
+            logger.exception("conclave guard: the room that %s asks for could not be judged", user)
+            answer = Refusal(Code.GUARD_FAILED, "this could not be checked, so it is refused")
+        if isinstance(answer, Refusal):
+            await self._refuse(answer, None, actor=user, room="", act="create room")
+        else:
+            raise RoomMadeError(answer)
 
     async def check_login_for_spam(
         self, user_id: str, device_id: str | None, display_name: str | None, addresses: object, provider: str | None
@@ -135,6 +147,8 @@ class Guard:
         create = event if (event.type, event.get("state_key")) == _CREATE else state.get(_CREATE)
         key = create.content.get(ROOM_KEY) if create is not None else None
         charter = await self._documents.charter(key) if isinstance(key, str) else None
+        if charter is None and create is not None:
+            charter = await self._direct.charter(create.content)
         request = EventRequest(
             sender=event.sender,
             type=event.type,
@@ -175,6 +189,11 @@ class Guard:
         """The room that the charter ``key`` is bound to."""
         await self._documents.ready()
         return await self._api.run_db_interaction("conclave_room", store.claimed_room, key)
+
+    async def direct_rooms(self, after: str) -> list[tuple[str, str]]:
+        """Up to a thousand direct rooms as (key, room id), in the order of their keys from behind ``after`` on."""
+        await self._documents.ready()
+        return await self._api.run_db_interaction("conclave_direct", store.direct_rooms, after)
 
     async def release_room(self, key: str, room_id: str) -> bool:
         """Unbind a room whose creation failed."""

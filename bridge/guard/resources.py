@@ -26,6 +26,10 @@ class Served(Protocol):
         """The room that the charter ``key`` is bound to."""
         ...
 
+    async def direct_rooms(self, after: str) -> list[tuple[str, str]]:
+        """A page of the direct rooms as (key, room id)."""
+        ...
+
     async def release_room(self, key: str, room_id: str) -> bool:
         """Unbind a room whose creation failed."""
         ...
@@ -41,7 +45,7 @@ class Served(Protocol):
 
 def register(api: ModuleApi, guard: Served) -> None:
     """Have Synapse serve the guard's addresses."""
-    for name, resource in (("documents", _Documents), ("rooms", _Rooms), ("status", _Status)):
+    for name, resource in (("direct", _Direct), ("documents", _Documents), ("rooms", _Rooms), ("status", _Status)):
         api.register_web_resource(f"{PATH}/{name}", resource(guard))
 
 
@@ -81,6 +85,13 @@ class _Rooms(_Resource):
         self._authenticate(request)
         released = await self._guard.release_room(_argument(request, b"key"), _argument(request, b"room_id"))
         return 200, {"released": released}
+
+
+class _Direct(_Resource):
+    async def _async_render_GET(self, request: SynapseRequest) -> tuple[int, Mapping[str, Any]]:
+        self._authenticate(request)
+        rooms = await self._guard.direct_rooms(_argument(request, b"after"))
+        return 200, {"rooms": [{"key": key, "room_id": room_id} for key, room_id in rooms]}
 
 
 class _Status(_Resource):

@@ -15,6 +15,7 @@ from spaces.policy.documents import Document, DocumentKind
 CLAIM_GRACE_MS = 60_000
 MINUTE_MS = 60_000
 BATCH = 100
+DIRECT_PAGE = 1_000
 MAX_ROWS = 50
 FURTHER = "further acts"
 MAX_TEXT = 255
@@ -158,6 +159,15 @@ def claimed_room(txn: Cursor, key: str) -> str | None:
     txn.execute("SELECT room_id FROM conclave_room WHERE key = ?", (key,))
     row = txn.fetchone()
     return None if row is None else str(row[0])
+
+
+def direct_rooms(txn: Cursor, after: str) -> list[tuple[str, str]]:
+    """Up to a thousand rooms whose key is a direct room's, as (key, room id), from behind ``after`` on."""
+    txn.execute(
+        "SELECT key, room_id FROM conclave_room WHERE key > ? AND key LIKE ? ORDER BY key LIMIT ?",
+        (after, "%.%", DIRECT_PAGE),
+    )
+    return [(row[0], row[1]) for row in txn.fetchall()]
 
 
 def key_of_room(txn: Cursor, room_id: str) -> str | None:

@@ -20,10 +20,11 @@ class Standing(StrEnum):
 
 
 class RoomKind(StrEnum):
-    """A Space, or a room in one."""
+    """A Space, a room in one, or a room of two of its people."""
 
     SPACE = "space"
     ROOM = "room"
+    DIRECT = "direct"
 
 
 class Recording(StrEnum):

@@ -15,6 +15,7 @@ class Code(StrEnum):
     COMPANY_SUSPENDED = "COMPANY_SUSPENDED"
     COMPANY_UNKNOWN = "COMPANY_UNKNOWN"
     DEACTIVATION_BY_HUB = "DEACTIVATION_BY_HUB"
+    DIRECT_NOT_ALLOWED = "DIRECT_NOT_ALLOWED"
     ENCRYPTION_FIXED = "ENCRYPTION_FIXED"
     ENGAGEMENT_CLOSED = "ENGAGEMENT_CLOSED"
     GUARD_FAILED = "GUARD_FAILED"
@@ -66,6 +67,7 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.COMPANY_SUSPENDED: Explanation(meaning="the company is suspended", lifted_by=_MANAGER),
     Code.COMPANY_UNKNOWN: Explanation(meaning="the company is not in this hub", lifted_by=_MANAGER),
     Code.DEACTIVATION_BY_HUB: Explanation(meaning="the hub closes accounts, nobody else", lifted_by=_MANAGER),
+    Code.DIRECT_NOT_ALLOWED: Explanation(meaning="no engagement lets these two talk alone", lifted_by=_MANAGER),
     Code.ENCRYPTION_FIXED: Explanation(meaning="rooms are encrypted from the first event on", lifted_by=_NOBODY),
     Code.ENGAGEMENT_CLOSED: Explanation(meaning="the engagement was closed or has ended", lifted_by=_MANAGER),
     Code.GUARD_FAILED: Explanation(meaning="a rule crashed; in doubt, no", lifted_by="the operator, by mending it"),

@@ -134,8 +134,14 @@ def refuse_membership(
     else:
         refusal = Refusal(Code.MEMBERSHIP_BY_HUB, "people are removed by the hub")
     own_join = membership == "join" and request.sender == target
-    members = MEMBERSHIP_MEMBERS - {"reason"} if own_join else MEMBERSHIP_MEMBERS
+    members = _beside(request, charter) - ({"reason"} if own_join else set())
     return refusal or _refuse_note(request, members, bounded=request.sender != bot)
+
+
+def _beside(request: EventRequest, charter: Charter) -> frozenset[str]:
+    """The members that a membership may have; an invitation to a direct room says so, and clients go by it."""
+    direct = charter.kind is RoomKind.DIRECT and request.content.get("is_direct") is True
+    return MEMBERSHIP_MEMBERS | {"is_direct"} if direct else MEMBERSHIP_MEMBERS
 
 
 def refuse_uncharted(request: EventRequest, bot: str) -> Refusal | None:
@@ -171,13 +177,18 @@ def _refuse_hub_membership(
     return Refusal(Code.MEMBERSHIP_BY_HUB, "the hub adds and removes people")
 
 
-def _refuse_guest(user_id: str, charter: Charter, roster: Roster, now: Instant) -> Refusal:
-    """Whom the charter does not admit is unknown to the one who asks: nobody finds out who else is in the hub."""
+def _refuse_guest(user_id: str, charter: Charter, roster: Roster, now: Instant) -> Refusal | None:
+    """Whom the charter does not admit is unknown to the one who asks: nobody finds out who else is in the hub.
+
+    The two of a direct room invite each other, for instance back in; elsewhere the hub adds people.
+    """
     person = roster.person(user_id)
     if person is None or refuse_admission(person, charter) is not None:
         return _unknown(user_id)
-    added = Refusal(Code.INVITE_BY_HUB, f"{user_id} is added by the hub, without an invitation")
-    return refuse_person(user_id, charter, roster, now) or added
+    refusal = refuse_person(user_id, charter, roster, now)
+    if refusal is not None or charter.kind is RoomKind.DIRECT:
+        return refusal
+    return Refusal(Code.INVITE_BY_HUB, f"{user_id} is added by the hub, without an invitation")
 
 
 def _refuse_own_membership(

@@ -13,8 +13,9 @@ from spaces.gateway import (
     RoomRequest,
     SignedDocument,
 )
-from spaces.policy.blueprint import ROOM_KEY
+from spaces.policy.blueprint import ROOM_KEY, creation_content, fixed_state
 from spaces.policy.decide import decide
+from spaces.policy.direct import DirectRequest, charter_in, choose_direct, space_of
 from spaces.policy.documents import DocumentKind, charter_of, company_of, person_of
 from spaces.policy.records import Charter, MappingRoster
 from spaces.policy.rules import EventRequest
@@ -72,6 +73,21 @@ class FakeHomeserver:
         if sender not in self.members(room_id):
             raise HomeserverRefusedError(f"{sender} is not in room {room_id}", errcode="M_FORBIDDEN")
         return self._send(room_id, sender, event_type, content, None)
+
+    def open_direct(self, asker: str, other: str) -> str:
+        """What the guard does for a client that asks for a direct room; the hub need not be up."""
+        roster = self._roster()
+        keys = [key for company in roster.companies.values() for key in company.direct]
+        spaces = [charter for key in keys if (charter := self._charter(key)) is not None]
+        chosen = choose_direct(DirectRequest(asker=asker, other=other), spaces, roster, self._clock())
+        assert isinstance(chosen, Charter), chosen
+        content = {**creation_content(chosen), "room_version": chosen.room_version}
+        room_id = self._make(content, fixed_state(chosen, self.bot))
+        for sender, target in ((self.bot, asker), (asker, other)):
+            direct = {"is_direct": True} if sender == asker else {}
+            self._send(room_id, sender, "m.room.member", {"membership": "invite", **direct}, target)
+            self._send(room_id, target, "m.room.member", {"membership": "join"}, target)
+        return room_id
 
     def backdoor(
         self, room_id: str, sender: str, event_type: str, content: dict[str, Any], key: str | None = None
@@ -157,6 +173,10 @@ class FakeHomeserver:
         self._look("find_room")
         return self.claims.get(key)
 
+    async def direct_rooms(self, after: str) -> list[tuple[str, str]]:
+        self._look("direct_rooms")
+        return [(key, room_id) for key, room_id in sorted(self.claims.items()) if "." in key and key > after]
+
     async def release_room(self, key: str, room_id: str) -> bool:
         self._change("release_room")
         return False
@@ -168,7 +188,12 @@ class FakeHomeserver:
     async def create_room(self, request: RoomRequest) -> str:
         self._look("create_room")
         content = {**request.creation_content, "room_version": request.room_version}
-        charter = self._charter(str(content[ROOM_KEY]))
+        room_id = self._make(content, request.state)
+        self._count("create_room")
+        return room_id
+
+    def _make(self, content: dict[str, Any], states: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
+        charter = self._charter(str(content[ROOM_KEY]), content)
         self._judge(EventRequest(sender=self.bot, type="m.room.create", content=content, state_key=""), charter)
         if str(content[ROOM_KEY]) in self.claims:
             raise HomeserverRefusedError("exists", errcode="M_FORBIDDEN", reason="ROOM_EXISTS")
@@ -178,9 +203,8 @@ class FakeHomeserver:
         self.rooms[room_id] = FakeRoom()
         self._put(room_id, self.bot, "m.room.create", content, "")
         self._put(room_id, self.bot, "m.room.member", {"membership": "join"}, self.bot)
-        for (event_type, state_key), state in request.state.items():
+        for (event_type, state_key), state in states.items():
             self._send(room_id, self.bot, event_type, dict(state), state_key)
-        self._count("create_room")
         return room_id
 
     async def set_state(self, room_id: str, event_type: str, state_key: str, content: Mapping[str, Any]) -> None:
@@ -254,24 +278,30 @@ class FakeHomeserver:
                 self.crash_after = None
                 raise Crash(call)
 
-    def _charter(self, key: str) -> Charter | None:
+    def _charter(self, key: str, content: Mapping[str, Any] | None = None) -> Charter | None:
+        """The signed charter, or that of the direct room with this ``m.room.create``."""
         stored = self.documents.get((DocumentKind.CHARTER.value, key))
-        return None if stored is None else charter_of(stored[1])
+        if stored is not None:
+            return charter_of(stored[1])
+        space = space_of(key)
+        return None if space is None or content is None else charter_in(content, self._charter(space))
 
-    def _judge(self, request: EventRequest, charter: Charter | None) -> None:
+    def _roster(self) -> MappingRoster:
         records = self.documents.items()
-        roster = MappingRoster(
+        return MappingRoster(
             companies={key: company_of(body) for (kind, key), (_, body) in records if kind == "company"},
             people={key: person_of(body) for (kind, key), (_, body) in records if kind == "person"},
         )
-        refusal = decide(request, charter, roster, self._clock(), self.bot)
+
+    def _judge(self, request: EventRequest, charter: Charter | None) -> None:
+        refusal = decide(request, charter, self._roster(), self._clock(), self.bot)
         if refusal is not None:
             raise HomeserverRefusedError(refusal.text(), errcode="M_FORBIDDEN", reason=refusal.code.value)
 
     def _send(self, room_id: str, sender: str, event_type: str, content: dict[str, Any], state_key: str | None) -> str:
-        key = self.rooms[room_id].state["m.room.create", ""].get(ROOM_KEY, "")
+        create = self.rooms[room_id].state["m.room.create", ""]
         request = EventRequest(sender=sender, type=event_type, content=content, state_key=state_key)
-        self._judge(request, self._charter(key))
+        self._judge(request, self._charter(create.get(ROOM_KEY, ""), create))
         return self._put(room_id, sender, event_type, content, state_key)
 
     def _put(self, room_id: str, sender: str, event_type: str, content: dict[str, Any], state_key: str | None) -> str:

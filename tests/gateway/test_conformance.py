@@ -10,6 +10,7 @@ from bridge.gateway import Gateway
 from config.clock import system_clock
 from spaces.gateway import HomeserverRefusedError, RoomRequest, SignedDocument
 from spaces.policy.blueprint import creation_content, fixed_state
+from spaces.policy.direct import direct_charter
 from spaces.policy.documents import document_of
 from spaces.policy.records import (
     Admission,
@@ -109,6 +110,18 @@ async def test_a_room_is_created_once_for_a_charter(bench: Bench) -> None:
     with pytest.raises(HomeserverRefusedError) as refused:
         await bench.room()
     assert refused.value.reason == "ROOM_EXISTS"
+
+
+async def test_direct_rooms_are_listed_by_their_keys(bench: Bench) -> None:
+    space = replace(bench.charter, key=f"{bench.charter.key}s", kind=RoomKind.SPACE, direct=True)
+    people = {bench.alice: bench.charter.companies[0], bench.mallory: bench.charter.companies[0]}
+    direct = direct_charter(space, people)
+    assert direct is not None
+    await bench.push(space)
+    room_id = await bench.gateway.create_room(request_of(direct, bench.bot))
+    assert await bench.gateway.find_room(direct.key) == room_id
+    assert (direct.key, room_id) in await bench.gateway.direct_rooms("")
+    assert (direct.key, room_id) not in await bench.gateway.direct_rooms(direct.key)
 
 
 async def test_a_claim_is_not_released_while_it_is_fresh(bench: Bench) -> None:

@@ -75,13 +75,24 @@ def test_the_guard_loads_with_synapse_alone(blocked: list[str]) -> None:
     run = load(blocked)
     assert run.returncode == 0, run.stderr
     names = [
-        "acts", "documents", "federation", "module", "refusals", "resources", "screened", "sharing_store", "sign_in",
-        "store",
+        "acts", "direct", "documents", "federation", "module", "refusals", "resources", "screened", "sharing_store",
+        "sign_in", "store",
     ]  # fmt: skip
     guard = {f"bridge.guard.{name}" for name in names}
     policy = {
         f"spaces.policy.{name}"
-        for name in ("acts", "blueprint", "decide", "documents", "envelope", "records", "refusal", "rules", "servers")
+        for name in (
+            "acts",
+            "blueprint",
+            "decide",
+            "direct",
+            "documents",
+            "envelope",
+            "records",
+            "refusal",
+            "rules",
+            "servers",
+        )
     }
     packages = {"bridge", "bridge.guard", "spaces", "spaces.policy"}
     assert set(json.loads(run.stdout)) == {*packages, *policy, *guard}

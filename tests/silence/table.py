@@ -126,7 +126,7 @@ ROOMS: list[Row] = [
         By.GUARD,
         "POST /createRoom",
         "PUT /createRoom/{txn}",
-        note="only the hub makes rooms, before who is invited is looked at",
+        note="DIRECT_NOT_ALLOWED, in the same words for everybody who is in no engagement of one's own",
         body={"invite": ["{user}"], "is_direct": True},
     ),
     *_rows(By.SETTING, "GET|PUT|DELETE /directory/room/{alias}", note="alias_creation_rules: there are no aliases",

@@ -211,6 +211,15 @@ def test_claiming_again_does_not_make_the_grace_longer(db: Database) -> None:
     assert db.run(store.release_room, "rm_1", "!first", NOW + CLAIM_GRACE_MS)
 
 
+def test_direct_rooms_are_listed_apart_page_by_page(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "DIRECT_PAGE", 2)
+    for key in ("rm_1", "rm_1.c", "rm_1.a", "rm_2", "rm_1.b"):
+        db.run(store.claim_room, key, f"!{key}", NOW)
+    assert db.run(store.direct_rooms, "") == [("rm_1.a", "!rm_1.a"), ("rm_1.b", "!rm_1.b")]
+    assert db.run(store.direct_rooms, "rm_1.b") == [("rm_1.c", "!rm_1.c")]
+    assert db.run(store.direct_rooms, "rm_1.c") == []
+
+
 def test_of_two_that_claim_at_once_one_gets_the_charter(db: Database) -> None:
     """The second waits for the first; it then sees its claim, or has to begin again, as Synapse makes it."""
     got: list[str] = []

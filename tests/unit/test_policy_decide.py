@@ -48,6 +48,8 @@ SAYS = event("m.room.encrypted", SEALED)
 MEMBERS = ["membership", "reason", "algorithm", "ciphertext", "session_id", "m.relates_to", "redacts", "topic"]
 ELSEWHERE = "@erin.northwind:partner.example"
 BY_GUARD = {Code.GUARD_FAILED, Code.ROOM_EXISTS}
+FOR_ROOMS_OF_TWO = {Code.DIRECT_NOT_ALLOWED}
+"""Has its examples in test_policy_direct."""
 BY_ENGAGEMENT = {Code.WALL_STANDS}  # said before there is a charter: see tests/unit/test_walls.py
 
 REDACTS = event("m.room.redaction", {"redacts": "$e"})
@@ -93,7 +95,7 @@ def test_each_code_is_given_for_its_reason(code: Code) -> None:
 
 
 def test_no_code_is_without_an_example_or_the_guards_own() -> None:
-    assert EXAMPLES.keys() | BY_GUARD | BY_ENGAGEMENT | ACT_EXAMPLES.keys() == set(Code)
+    assert EXAMPLES.keys() | BY_GUARD | BY_ENGAGEMENT | FOR_ROOMS_OF_TWO | ACT_EXAMPLES.keys() == set(Code)
     guard = Path("bridge/guard/module.py").read_text()
     assert all(f"Code.{code.name}" in guard for code in BY_GUARD)
 
@@ -176,7 +178,7 @@ def test_people_set_no_state_but_their_own_membership_and_place_in_a_call(reques
 @given(said(*USERS), worlds)
 def test_people_say_nothing_in_the_clear(request: EventRequest, world: World) -> None:
     if world.decide(request) is None:
-        assert world.charter.kind is RoomKind.ROOM
+        assert world.charter.kind is not RoomKind.SPACE
         assert request.type in ("m.room.encrypted", "m.reaction", "m.room.redaction")
         assert not request.content.keys() & {"body", "formatted_body", "msgtype", "url", "file"}
 

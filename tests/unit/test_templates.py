@@ -47,6 +47,14 @@ def test_the_templates_that_come_along_fit() -> None:
     assert found["supplier"].rooms[2].who == (Party.HOST_TEAM,)
 
 
+def test_a_template_says_whether_its_people_talk_in_twos(file: Path) -> None:
+    assert [template.direct for template in load_templates(None).values()] == [True, False]
+    file.write_text(SPACE + "direct = true\n" + ROOM)
+    assert load_templates(file)["mine"].direct
+    says = refused(file, SPACE + 'direct = "yes"\n' + ROOM)
+    assert says == "my.toml, template mine: direct must be true or false, not 'yes'"
+
+
 def test_a_template_is_read_whole(file: Path) -> None:
     file.write_text(SPACE + ROOM)
     room = RoomTemplate(
