@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-b
 LOCK := uv pip compile pyproject.toml --extra homeserver --group build --universal --generate-hashes \
     --python-version 3.11 --no-header --no-build --quiet
 
-.PHONY: help demo test test-model test-workers check up bench docs format lock test-compose clean
+.PHONY: help demo test test-long test-model test-workers check up bench docs format lock test-compose clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -31,8 +31,11 @@ demo: $(VENV)/.runtime ## the whole story on an empty state directory; HUB=URL t
 up: $(VENV)/.runtime ## a hub to play with, in .conclave
 	@$(BIN)/conclave up
 
-test: $(VENV)/.dev ## every test, in parallel
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+test: $(VENV)/.dev ## the tests, in parallel; all but those below
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
+
+test-long: $(VENV)/.dev ## hub, helper and Synapse killed over and over; two Synapses that federate
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
 test-model: $(VENV)/.dev ## random commands, clients, crashes: longer, and against a real Synapse
 	@CONCLAVE_MODEL_EXAMPLES=40 CONCLAVE_MODEL_LIVE=4 $(BIN)/python -m pytest -n 2 tests/reconcile/test_model.py tests/reconcile/test_model_live.py

@@ -7,7 +7,7 @@ and one that was never delivered is fetched before anything later is accepted.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -154,18 +154,20 @@ class Feed:
         async with self._db.read() as connection:
             room_ids = await RoomStore(connection).room_ids()
         room_ids = [*dict.fromkeys([*room_ids, *await direct_room_ids(self._timelines.direct_rooms)])]
-        found = 0
-        for room_id in room_ids:
-            try:
-                found += await self._sweep_room(room_id)
-            except HomeserverError as error:
-                log.warning("sweep_skipped", room_id=room_id, reason=error.message)
-        return found
+        suspects = [room_id for room_id in room_ids if await self._skipping(self._unknown_tail, room_id)]
+        if suspects:
+            await asyncio.sleep(SETTLE_S)  # what is under way in a transaction is not lost
+        return sum([await self._skipping(self._sweep_room, room_id) for room_id in suspects])
+
+    async def _skipping(self, look: Callable[[str], Awaitable[int]], room_id: str) -> int:
+        """What ``look`` says of the room; 0 where the homeserver does not show it."""
+        try:
+            return await look(room_id)
+        except HomeserverError as error:
+            log.warning("sweep_skipped", room_id=room_id, reason=error.message)
+            return 0
 
     async def _sweep_room(self, room_id: str) -> int:
-        if not await self._unknown_tail(room_id):
-            return 0
-        await asyncio.sleep(SETTLE_S)  # what is under way in a transaction is not lost
         if not await self._unknown_tail(room_id):
             return 0
         async with self._turn:

@@ -1,12 +1,14 @@
 """A whole hub on a fake homeserver and a clock that tests move; it works only when told to, in ``settle``."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -77,6 +79,24 @@ class FakeHub:
         while await self.hub.sequencer.step():
             pass
 
+    @asynccontextmanager
+    async def sequencing(self) -> AsyncIterator[None]:
+        """While the block runs, the ledger takes entries by itself."""
+
+        async def work() -> None:
+            while True:
+                self.hub.services.db.wrote.clear()
+                if not await self.hub.sequencer.step():
+                    await self.hub.services.db.wrote.wait()
+
+        task = asyncio.create_task(work())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
     async def entries(self, kind: str | None = None) -> list[dict[str, Any]]:
         while await self.hub.sequencer.step():
             pass
@@ -133,5 +153,6 @@ async def start_fake_hub(
         open_hub(settings, state, migrate=False, gateway=lambda _settings, _state: fake, clock=clock) as hub,
         TestClient(TestServer(hub.web)) as client,
     ):
-        await hub.link.look()
+        with patch("bridge.feed.SETTLE_S", 0):  # the fake delivers when told to: nothing is under way
+            await hub.link.look()
         yield FakeHub(hub, fake, clock, state, client)

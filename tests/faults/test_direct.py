@@ -14,7 +14,7 @@ from bridge.cli.client import HubClient
 from tests.faults.processes import Processes, kill, start_processes
 from tests.live import PASSWORD, LiveHub, Scene, start_live_hub, until
 
-pytestmark = pytest.mark.synapse
+pytestmark = [pytest.mark.synapse, pytest.mark.long]
 
 KILLS = 5
 

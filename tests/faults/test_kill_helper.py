@@ -12,7 +12,7 @@ from bridge.demo.people import Reader
 from tests.faults.processes import Processes, start_processes
 from tests.live import PASSWORD, until
 
-pytestmark = pytest.mark.synapse
+pytestmark = [pytest.mark.synapse, pytest.mark.long]
 
 
 def ask(processes: Processes, statement: str) -> list[tuple[object, ...]]:

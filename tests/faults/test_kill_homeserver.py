@@ -10,7 +10,7 @@ import pytest
 from tests.faults.processes import kill
 from tests.live import LiveHub, Scene, start_live_hub, until
 
-pytestmark = pytest.mark.synapse
+pytestmark = [pytest.mark.synapse, pytest.mark.long]
 
 
 def happened(hub: LiveHub, room_id: str) -> list[str]:

@@ -15,7 +15,7 @@ from bridge.cli.client import HubClient
 from tests.faults.processes import Processes, start_processes
 from tests.live import PASSWORD, until
 
-pytestmark = pytest.mark.synapse
+pytestmark = [pytest.mark.synapse, pytest.mark.long]
 
 KILLS = 20
 PEOPLE = 3

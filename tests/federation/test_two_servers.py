@@ -15,7 +15,7 @@ from tests.federation.conftest import Partnership
 from tests.forger import event_id
 from tests.live import Answer, until
 
-pytestmark = pytest.mark.synapse
+pytestmark = [pytest.mark.synapse, pytest.mark.long]
 
 UNTOUCHED = "Support"
 """A room that nobody of the partner enters before the test that needs it so."""
