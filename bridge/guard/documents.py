@@ -11,39 +11,9 @@ from synapse.module_api import CachedFunction, ModuleApi
 from synapse.module_api.errors import Codes, SynapseError
 
 from bridge.guard import store
+from bridge.guard.memory import UNKNOWN, Memory
 from spaces.policy.documents import READERS, Document, DocumentError, DocumentKind, Record, parse_document
 from spaces.policy.records import Charter, CompanyRecord, MappingRoster, PersonRecord
-
-
-class _Missing:
-    """Marks a record that is not in memory."""
-
-
-MISSING = _Missing()
-
-
-class _Memory:
-    """Records by (kind, key), dropped when Synapse's replication says that one changed.
-
-    Has the members of a ``CachedFunction`` that ``ModuleApi.register_cached_function`` uses: ``invalidate``,
-    ``invalidate_all``, ``__module__`` and ``__name__``.
-    """
-
-    __name__ = "conclave_records"
-
-    def __init__(self) -> None:
-        self.known: dict[tuple[str, str], Record | None] = {}
-        self.changes = 0
-
-    def invalidate(self, key: tuple[Any, ...]) -> None:
-        """Forget one record."""
-        self.changes += 1
-        self.known.pop((str(key[0]), str(key[1])), None)
-
-    def invalidate_all(self) -> None:
-        """Forget every record."""
-        self.changes += 1
-        self.known.clear()
 
 
 class Documents:
@@ -52,7 +22,7 @@ class Documents:
     def __init__(self, api: ModuleApi, key: Ed25519PublicKey) -> None:
         self._api = api
         self._key = key
-        self._memory = _Memory()
+        self._memory = Memory()
         self._ready = False
         api.register_cached_function(cast(CachedFunction[Any], self._memory))
 
@@ -134,8 +104,8 @@ class Documents:
         return await self._api.run_db_interaction("conclave_status", store.sum_documents)
 
     async def _record(self, kind: DocumentKind, key: str) -> Record | None:
-        known = self._memory.known.get((kind.value, key), MISSING)
-        return await self._load(kind, key) if isinstance(known, _Missing) else known
+        known = self._memory.recall((kind.value, key))
+        return await self._load(kind, key) if known is UNKNOWN else known
 
     async def _load(self, kind: DocumentKind, key: str) -> Record | None:
         """Read the record from the database, and remember it unless something changed meanwhile."""
@@ -144,5 +114,5 @@ class Documents:
         body = await self._api.run_db_interaction("conclave_load", store.load_body, kind.value, key)
         record = None if body is None else READERS[kind](body)
         if self._memory.changes == before:
-            self._memory.known[kind.value, key] = record
+            self._memory.remember((kind.value, key), record)
         return record

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from bridge.homeserver_config import helper_user_id
 from spaces.policy.blueprint import CALL_MEMBER
 from tests.guard.attacks import ADMIN
 from tests.guard.cast import deactivate, upload
@@ -40,6 +41,14 @@ async def create(scene: Scene) -> Answer:
     return await bot(scene).call("POST", "/createRoom", {"creation_content": {"org.conclave.room": key}})
 
 
+async def helper_says(scene: Scene) -> Answer:
+    room = await scene.hub.chat_of(scene.bob)
+    helper = quote(helper_user_id(scene.hub.settings))
+    content = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "c", "session_id": "s"}
+    path = f"/rooms/{quote(room)}/send/m.room.encrypted/c1?user_id={helper}"
+    return await bot(scene).call("PUT", path, content)
+
+
 async def search(scene: Scene) -> Answer:
     return await scene.bob.call("POST", "/user_directory/search", {"search_term": scene.alice.user_id[1:9]})
 
@@ -60,6 +69,7 @@ CASES: dict[str, tuple[Do, tuple[int, str, str], str]] = {
     "refuse_state": (lambda s: s.bob.set_state(s.room, CALL_MEMBER, {}, s.bob.user_id), FAILED, CALL_MEMBER),
     "refuse_membership": (lambda s: s.bob.call("POST", at(s, "/leave"), {}), FAILED, "m.room.member/leave"),
     "refuse_hub_event": (lambda s: bot(s).set_state(s.room, "m.room.name", {"name": "x"}), FAILED, "m.room.name"),
+    "refuse_account_event": (helper_says, FAILED, "m.room.encrypted"),
     "refuse_creation": (create, FAILED, "m.room.create"),
     "refuse_upgrade": (create, FAILED, "m.room.create"),
     "refuse_alias": (
@@ -124,9 +134,9 @@ def broken(hub: LiveHub, rule: str) -> Iterator[None]:
         path.unlink()
 
 
-NOT_HERE = {"refuse_server", "refuse_account_event", "refuse_uncharted"}
-"""Asked about people of other servers, accounts of the hub beside its own, and rooms without a charter, none of which
-this scene has; they are asked inside the same ``try`` as the others."""
+NOT_HERE = {"refuse_server", "refuse_uncharted"}
+"""Asked about people of other servers and rooms without a charter, which this scene has not; they are asked inside the
+same ``try`` as the others."""
 
 
 def test_every_rule_has_its_case() -> None:

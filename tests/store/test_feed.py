@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bridge.feed import SETTLE_S
 from config.clock import DAY
 from config.errors import InvalidInputError
 from spaces.gateway import HomeserverUnavailableError
@@ -104,6 +105,23 @@ async def test_a_lost_end_of_a_room_is_found_by_the_sweep(fake_hub: FakeHub, mon
     assert await fake_hub.hub.services.feed.sweep() == 3
     assert await fake_hub.hub.services.feed.sweep() == 0
     assert await recorded(fake_hub, rooms["Deals"]) == happened(fake_hub, rooms["Deals"])
+
+
+async def test_a_sweep_waits_once_for_what_is_under_way_in_all_rooms(
+    fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waited.append(seconds)
+
+    rooms = await fake_hub.stage()
+    for room_id in rooms.values():
+        fake_hub.homeserver.send(room_id, PERSON, "m.room.encrypted", sealed(1))
+    fake_hub.homeserver.outbox = []
+    monkeypatch.setattr("bridge.feed.asyncio.sleep", wait)
+    assert await fake_hub.hub.services.feed.sweep() == len(rooms)
+    assert waited == [SETTLE_S]
 
 
 async def test_a_gap_that_cannot_be_filled_is_said_and_does_not_stop_the_feed(fake_hub: FakeHub) -> None:
