@@ -75,8 +75,8 @@ def test_the_guard_loads_with_synapse_alone(blocked: list[str]) -> None:
     run = load(blocked)
     assert run.returncode == 0, run.stderr
     names = [
-        "acts", "direct", "documents", "federation", "memory", "module", "refusals", "resources", "screened", "sharing_store",
-        "sign_in", "store",
+        "acts", "direct", "documents", "federation", "memory", "module", "refusals", "resources", "screened",
+        "sharing_store", "sign_in", "store",
     ]  # fmt: skip
     guard = {f"bridge.guard.{name}" for name in names}
     policy = {
