@@ -119,7 +119,7 @@ def directory_is_built(hub: LiveHub) -> bool:
         (left,) = connection.execute(
             "SELECT count(*) FROM background_updates WHERE update_name LIKE 'populate_user_directory%'"
         ).fetchone()
-    return left == 0
+    return bool(left == 0)
 
 
 @pytest.fixture(scope="module")
