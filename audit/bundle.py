@@ -28,9 +28,15 @@ from config.clock import Millis, iso
 from config.db import Database
 
 
+POLICY = "policy.tlog-policy"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOrder:
-    """What is to be exported: the log up to a signed checkpoint, for whom, when, under which number."""
+    """What is to be exported: the log up to a signed checkpoint, for whom, when, under which number.
+
+    ``policy`` is the hub's own policy of witnesses, empty where it has none; who verifies uses one of their own.
+    """
 
     export: str
     position: int
@@ -41,6 +47,7 @@ class ExportOrder:
     size: int
     root: bytes
     checkpoint: bytes
+    policy: bytes = b""
 
 
 async def write_bundle(
@@ -67,6 +74,8 @@ async def _files(
     yield CHECKPOINT, order.checkpoint
     yield LOG_KEY, f"{log_key}\n".encode()
     yield SIGNERS, signers_line(export_key.public).encode()
+    if order.policy:
+        yield POLICY, order.policy
     yield "VERIFY.md", resources.files("audit").joinpath("VERIFY.md").read_bytes()
     for index, width in bundle_widths(order.size):
         start = index * TILE_WIDTH

@@ -2,13 +2,13 @@
 
 import base64
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from audit.note import ED25519, VerifierKey
+from audit.note import COSIGNATURE, ED25519, VerifierKey
 from config.errors import ConclaveError
 
 _PREFIX = "PRIVATE+KEY"
@@ -31,6 +31,11 @@ class SigningKey:
     def public(self) -> VerifierKey:
         """What others verify with."""
         return VerifierKey(name=self.name, public_key=self.private.public_key().public_bytes_raw())
+
+    @property
+    def cosigner(self) -> VerifierKey:
+        """What others verify its cosignatures with, where it is a witness's key."""
+        return replace(self.public, algorithm=COSIGNATURE)
 
     def sign(self, message: bytes) -> bytes:
         """The 64-byte signature of ``message`` (RFC 8032; the same each time)."""

@@ -12,6 +12,7 @@ from typing import Protocol
 from audit.tree import HASH_SIZE
 
 ED25519 = 0x01
+COSIGNATURE = 0x04
 KEY_ID_SIZE = 4
 MAX_SIZE = 2**63 - 1
 
@@ -36,35 +37,43 @@ class Verify(Protocol):
         ...
 
 
+_ALGORITHMS = {ED25519: "an Ed25519 key", COSIGNATURE: "an Ed25519 key for cosignatures"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifierKey:
-    """An Ed25519 key with the name of its holder; written ``name+hash+base64`` (a "vkey")."""
+    """An Ed25519 key with the name of its holder; written ``name+hash+base64`` (a "vkey").
+
+    ``algorithm`` says what it signs: ``ED25519`` notes, as a log does, ``COSIGNATURE`` checkpoints, as a witness does
+    (tlog-cosignature).
+    """
 
     name: str
     public_key: bytes
+    algorithm: int = ED25519
 
     @property
     def key_id(self) -> bytes:
-        """The first four bytes of SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key)."""
-        return sha256(self.name.encode() + b"\n" + bytes([ED25519]) + self.public_key).digest()[:KEY_ID_SIZE]
+        """The first four bytes of SHA-256(name ‖ 0x0A ‖ algorithm ‖ public key)."""
+        return sha256(self.name.encode() + b"\n" + bytes([self.algorithm]) + self.public_key).digest()[:KEY_ID_SIZE]
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{_encode(bytes([ED25519]) + self.public_key)}"
+        return f"{self.name}+{self.key_id.hex()}+{_encode(bytes([self.algorithm]) + self.public_key)}"
 
     @classmethod
-    def parse(cls, text: str) -> "VerifierKey":
-        """The key written as ``text``.
+    def parse(cls, text: str, *, algorithm: int = ED25519) -> "VerifierKey":
+        """The key of ``algorithm`` written as ``text``.
 
         Raises:
-            NoteError: ``text`` is not a vkey, its hash does not fit its key, or it is not Ed25519.
+            NoteError: ``text`` is not a vkey, its hash does not fit its key, or it is of another algorithm.
         """
         parts = text.strip().split("+", 2)
         if len(parts) != 3 or not _is_name(parts[0]):
             raise NoteError("a verifier key has the form name+hash+base64")
         data = _decode(parts[2], "the verifier key")
-        if len(data) != 33 or data[0] != ED25519:
-            raise NoteError("the verifier key is not an Ed25519 key")
-        key = cls(name=parts[0], public_key=data[1:])
+        if len(data) != 33 or data[0] != algorithm:
+            raise NoteError(f"the verifier key is not {_ALGORITHMS[algorithm]}")
+        key = cls(name=parts[0], public_key=data[1:], algorithm=algorithm)
         if key.key_id.hex() != parts[1]:
             raise NoteError(f"the hash {parts[1]} does not belong to the key that follows it")
         return key
@@ -120,7 +129,7 @@ def open_note(note: bytes, key: VerifierKey, verify: Verify) -> str:
     Raises:
         NoteError: The note is malformed, or ``key``'s signature is missing or wrong.
     """
-    text, signatures = _split(note)
+    text, signatures = split_note(note)
     for name, data in signatures:
         if name == key.name and data[:KEY_ID_SIZE] == key.key_id:
             if verify(key.public_key, data[KEY_ID_SIZE:], text.encode()):
@@ -129,7 +138,12 @@ def open_note(note: bytes, key: VerifierKey, verify: Verify) -> str:
     raise NoteError(f"no signature by {key.name} with key id {key.key_id.hex()}")
 
 
-def _split(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
+def split_note(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
+    """The text of ``note``, and of each signature the name and the bytes: key id, then what was signed with.
+
+    Raises:
+        NoteError: The note is malformed.
+    """
     try:
         whole = note.decode()
     except UnicodeDecodeError:

@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from audit.entry import Draft, Place, actor_key, seal_entry, system_actor
 from audit.inbox import Inbox
 from audit.note import Checkpoint
-from audit.signer import CheckpointSigner, Head, SignerRefusedError
+from audit.signer import CheckpointSigner, SignerRefusedError
 from audit.store import EntryRow, InboxRow, LedgerHead, LedgerStore
 from audit.tiles import Edge, TileError, TileHashes, read_edge
-from audit.tree import ProofError, consistency_proof, leaf_hash
+from audit.tree import Head, ProofError, consistency_proof, leaf_hash
 from config.clock import SECOND, Millis
 from config.db import Database
 

@@ -12,12 +12,12 @@ from audit.inbox import Inbox
 from audit.keys import SigningKey
 from audit.note import Checkpoint, VerifierKey
 from audit.sequencer import with_tiles
-from audit.store import EntryRow, LedgerHead, LedgerStore
-from audit.tiles import TileHashes
-from audit.tree import inclusion_proof, leaf_hash
+from audit.store import CosignedRow, EntryRow, LedgerHead, LedgerStore
+from audit.tiles import ENTRIES, TILE_WIDTH, TileHashes, encode_bundle
+from audit.tree import consistency_proof, inclusion_proof, leaf_hash
 from config.clock import Clock
 from config.db import Database
-from config.errors import NotFoundError, UnavailableError
+from config.errors import InvalidInputError, NotFoundError, UnavailableError
 
 PATIENCE_S = 15
 LOOK_S = 0.02
@@ -71,6 +71,7 @@ class AuditService:
         self._export_key = export_key
         self._software = software
         self._new_export = new_export
+        self.policy = b""
 
     @property
     def log_key(self) -> VerifierKey:
@@ -103,6 +104,66 @@ class AuditService:
                 raise NotFoundError(f"no entry {position}; the log has {size}", hint="conclave audit tail")
             proof = await with_tiles(store, lambda tile: inclusion_proof(position, size, TileHashes(tile)))
         return Proven(row=row, leaf=leaf_hash(row.body), size=size, root=_root_of(note), proof=proof, checkpoint=note)
+
+    async def consistency(self, first: int, second: int) -> list[bytes]:
+        """The proof that the log of ``first`` entries is a prefix of the one of ``second``, which must be signed."""
+        async with self._db.read() as connection:
+            store = LedgerStore(connection)
+            return await with_tiles(store, lambda tile: consistency_proof(first, second, TileHashes(tile)))
+
+    async def growth(self, first: int, second: int) -> list[bytes]:
+        """As :meth:`consistency`, for whoever asks.
+
+        Raises:
+            InvalidInputError: The sizes are not in order.
+            NotFoundError: The signed log is not that large.
+        """
+        if first > second:
+            raise InvalidInputError(f"first is {first}, and second only {second}", field="second")
+        signed = (await self.status()).head.signed_size
+        if second > signed:
+            raise NotFoundError(f"the signed log has {signed} entries")
+        return await self.consistency(first, second)
+
+    async def tile(self, level: int, index: int, width: int) -> bytes:
+        """A tile of the log, or with the level ``ENTRIES`` an entry bundle, under the newest signed checkpoint.
+
+        Raises:
+            NotFoundError: The signed log does not reach that far.
+        """
+        async with self._db.read() as connection:
+            store = LedgerStore(connection)
+            size = (await store.head()).signed_size
+            held = size // TILE_WIDTH ** max(level, 0)
+            if index * TILE_WIDTH + width > held:
+                raise NotFoundError("the log has no such tile yet")
+            if level == ENTRIES:
+                start = index * TILE_WIDTH
+                return encode_bundle(await store.bodies(start, start + width))
+            return b"".join((await store.tile(level, index))[:width])
+
+    async def checkpoint(self) -> bytes:
+        """The newest checkpoint: with its witnesses' lines, where they have cosigned that very one.
+
+        Raises:
+            NotFoundError: Nothing is signed yet.
+        """
+        async with self._db.read() as connection:
+            store = LedgerStore(connection)
+            head, cosigned = await store.head(), await store.cosigned()
+        if head.checkpoint is None:
+            raise NotFoundError("nothing is signed yet")
+        return head.checkpoint if cosigned is None or cosigned.size != head.signed_size else cosigned.checkpoint
+
+    async def cosigned(self) -> CosignedRow | None:
+        """The newest checkpoint that enough witnesses cosigned."""
+        async with self._db.read() as connection:
+            return await LedgerStore(connection).cosigned()
+
+    async def keep_cosigned(self, row: CosignedRow) -> None:
+        """Keep a checkpoint that enough witnesses cosigned, unless a newer one is kept already."""
+        async with self._db.begin() as tx:
+            await LedgerStore(tx).set_cosigned(row)
 
     async def order_export(self, *, actor: str) -> tuple[str, int]:
         """Record that ``actor`` exports the whole log; returns the export's name and the entry that says so.
@@ -145,12 +206,14 @@ class AuditService:
         """
         async with self._db.read() as connection:
             store = LedgerStore(connection)
-            row, head = await store.entry(position), await store.head()
+            row, head, cosigned = await store.entry(position), await store.head(), await store.cosigned()
         is_export = row is not None and row.kind == "audit.exported"
         if row is None or not is_export or json.loads(row.body)["actor"] != person_actor(actor):
             raise NotFoundError(f"entry {position} is no export of yours", hint="conclave audit export --out DIR")
         if head.checkpoint is None or position >= head.signed_size:
             raise NotFoundError(f"entry {position} is not signed yet", hint="try again in a moment")
+        witnessed = cosigned is not None and position < cosigned.size
+        size, note = (cosigned.size, cosigned.checkpoint) if cosigned and witnessed else (head.signed_size, head.checkpoint)
         order = ExportOrder(
             export=str(_data(row)["export"]),
             position=position,
@@ -158,9 +221,10 @@ class AuditService:
             at=self._clock(),
             software=self._software,
             origin=self._log_key.name,
-            size=head.signed_size,
-            root=_root_of(head.checkpoint),
-            checkpoint=head.checkpoint,
+            size=size,
+            root=_root_of(note),
+            checkpoint=note,
+            policy=self.policy,
         )
         return write_bundle(self._db, order, self._log_key, self._export_key)
 

@@ -5,17 +5,14 @@ cannot get the rewritten log signed.
 """
 
 import asyncio
-import base64
-import json
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from audit.keys import SigningKey, sync_directory
+from audit.heads import read_head, write_head
+from audit.keys import SigningKey
 from audit.note import Checkpoint, sign_note
-from audit.tree import EMPTY_ROOT, ProofError, verify_consistency
+from audit.tree import Head, ProofError, verify_consistency
 from config.errors import ConclaveError
 
 
@@ -25,15 +22,7 @@ class SignerRefusedError(ConclaveError):
     code = "signer_refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A tree head: size and root."""
-
-    size: int
-    root: bytes
-
-
-NOTHING = Head(0, EMPTY_ROOT)
+NOTHING = Head()
 
 
 class CheckpointSigner(Protocol):
@@ -58,7 +47,7 @@ class LocalSigner:
     def __init__(self, key: SigningKey, state: Path) -> None:
         self._key = key
         self._state = state
-        self._head = _read_state(state)
+        self._head = _read(state)
         self._turn = asyncio.Lock()
 
     @staticmethod
@@ -70,7 +59,7 @@ class LocalSigner:
         """
         if state.exists():
             raise SignerRefusedError(f"{state} exists already: this key has signed before")
-        _write_state(state, NOTHING)
+        write_head(state, NOTHING)
 
     async def head(self) -> Head:
         """What was signed last."""
@@ -95,29 +84,16 @@ class LocalSigner:
             ) from None
         head = Head(checkpoint.size, checkpoint.root)
         if head != self._head:
-            await asyncio.to_thread(_write_state, self._state, head)
+            await asyncio.to_thread(write_head, self._state, head)
             self._head = head
         return sign_note(checkpoint.text(), self._key.public, self._key)
 
 
-def _read_state(path: Path) -> Head:
+def _read(path: Path) -> Head:
     try:
-        state = json.loads(path.read_bytes())
-        return Head(int(state["size"]), base64.b64decode(state["root"], validate=True))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return read_head(path)
+    except (OSError, ValueError):
         raise SignerRefusedError(
             f"the signer's memory {path} is missing or unreadable, so nothing more is signed",
             hint="put the file back from a backup of the state directory",
         ) from None
-
-
-def _write_state(path: Path, head: Head) -> None:
-    text = json.dumps({"size": head.size, "root": base64.b64encode(head.root).decode()})
-    fresh = path.with_suffix(".new")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
-    sync_directory(path.parent)

@@ -7,9 +7,8 @@ from sqlalchemy import Row, delete, exists, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audit.signer import Head
-from audit.tables import inbox, ledger_counter, ledger_disclosure, ledger_entry, ledger_head, ledger_tile
-from audit.tree import EMPTY_ROOT, HASH_SIZE
+from audit.tables import inbox, ledger_cosigned, ledger_counter, ledger_disclosure, ledger_entry, ledger_head, ledger_tile
+from audit.tree import EMPTY_ROOT, HASH_SIZE, Head
 from config.errors import ConclaveError
 
 
@@ -50,6 +49,15 @@ class EntryRow:
     at: int
     room: str | None
     body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CosignedRow:
+    """The newest checkpoint that enough witnesses cosigned; ``at`` is when the last of them did."""
+
+    size: int
+    at: int
+    checkpoint: bytes
 
 
 EMPTY_HEAD = LedgerHead(size=0, root=EMPTY_ROOT, last_at=0, signed_size=0, checkpoint=None)
@@ -95,6 +103,24 @@ class LedgerStore:
             .where(ledger_head.c.id == 1, ledger_head.c.signed_size < size)
             .values(signed_size=size, checkpoint=note)
         )
+
+    async def cosigned(self) -> CosignedRow | None:
+        """The newest checkpoint that enough witnesses cosigned."""
+        row = (await self._tx.execute(select(ledger_cosigned).where(ledger_cosigned.c.id == 1))).one_or_none()
+        return None if row is None else CosignedRow(size=row.size, at=row.at, checkpoint=row.checkpoint)
+
+    async def set_cosigned(self, row: CosignedRow) -> None:
+        """Keep ``row``, unless a newer one is kept already."""
+        statement = self._dialect.insert(ledger_cosigned).values(
+            id=1, size=row.size, at=row.at, checkpoint=row.checkpoint
+        )
+        fresh = statement.excluded
+        statement = statement.on_conflict_do_update(
+            index_elements=["id"],
+            set_={"size": fresh.size, "at": fresh.at, "checkpoint": fresh.checkpoint},
+            where=tuple_(ledger_cosigned.c.size, ledger_cosigned.c.at) < tuple_(fresh.size, fresh.at),
+        )
+        await self._tx.execute(statement)
 
     async def backlog(self) -> tuple[int, int | None]:
         """How many entries wait, and since when the oldest of them does."""

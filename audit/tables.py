@@ -54,6 +54,15 @@ ledger_head = Table(
     Column("checkpoint", LargeBinary),
 )
 
+ledger_cosigned = Table(
+    "ledger_cosigned",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("checkpoint", LargeBinary, nullable=False),
+)
+
 ledger_counter = Table(
     "ledger_counter",
     metadata,

@@ -4,6 +4,7 @@ A tile holds up to 256 hashes of one level; each hash at level ``L`` is the root
 hold up to 256 entries. Pure and alone, as ``audit.tree``.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ from audit.tree import HASH_SIZE, Frontier, node_hash, read_frontier
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
 MAX_ENTRY_SIZE = 65_535
+MAX_PATH = 80
+MAX_LEVEL = 63
 
 
 class TileError(Exception):
@@ -26,6 +29,27 @@ def tile_path(level: int, index: int, width: int = TILE_WIDTH) -> str:
 def entries_path(index: int, width: int = TILE_WIDTH) -> str:
     """``tile/entries/<index>[.p/<width>]``."""
     return f"tile/entries/{_index_path(index, width)}"
+
+
+_PATH = re.compile(r"tile/(entries|0|[1-9][0-9]?)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?", re.ASCII)
+ENTRIES = -1
+"""The "level" of entry bundles."""
+
+
+def parse_path(path: str) -> tuple[int, int, int]:
+    """What :func:`tile_path` or :func:`entries_path` made ``path`` of: level (``ENTRIES`` for bundles), index, width.
+
+    Raises:
+        TileError: No tile has that path.
+    """
+    found = _PATH.fullmatch(path) if len(path) <= MAX_PATH else None
+    if found is None or len(found[1]) == 2 and int(found[1]) > MAX_LEVEL:
+        raise TileError(f"{path:.60} is no path of a tile")
+    level = ENTRIES if found[1] == "entries" else int(found[1])
+    index, width = int(found[2].replace("x", "").replace("/", "")), int(found[3] or TILE_WIDTH)
+    if path != (entries_path(index, width) if level == ENTRIES else tile_path(level, index, width)):
+        raise TileError(f"{path} is not the form in which that tile is named")
+    return level, index, width
 
 
 def _index_path(index: int, width: int) -> str:

@@ -28,6 +28,14 @@ class ProofError(Exception):
     """A proof does not hold, or does not have the form that the sizes demand."""
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A tree head: size and root."""
+
+    size: int = 0
+    root: bytes = EMPTY_ROOT
+
+
 class HashReader(Protocol):
     """Where the hashes of complete subtrees come from."""
 

@@ -16,6 +16,7 @@ from audit.sequencer import Sequencer
 from audit.service import AuditService
 from audit.signer import SignerRefusedError
 from audit.store import LedgerConflictError
+from bridge.api.log import add_log
 from bridge.api.server import add_api, api_errors
 from bridge.appservice import MAX_BODY, add_appservice
 from bridge.feed import Feed
@@ -34,6 +35,7 @@ from bridge.services import Services
 from bridge.version import SOFTWARE
 from bridge.web.pages import Pages, add_static
 from bridge.wellknown import add_health, add_well_known
+from bridge.witness.rounds import open_rounds
 from config.clock import Clock, SteadyClock
 from config.db import Database, DatabaseUnavailableError
 from config.errors import ConclaveError
@@ -85,6 +87,8 @@ class Hub:
             tasks.create_task(self.services.sessions.run())
             tasks.create_task(self.link.run())
             tasks.create_task(self._help())
+            if self.services.witnesses is not None:
+                tasks.create_task(self.services.witnesses.run())
 
     async def _help(self) -> None:
         """The helper, and the watch over the hub's devices, once the homeserver knows the hub."""
@@ -216,6 +220,7 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
     mailbox = Mailbox(clock, helper=helper_user_id(settings), bot=bot, enabled=settings.helper.enabled)
     feed = Feed(db, clock, homeserver, bot=bot, changed=reconciler.wake, mailbox=mailbox)
     audit = _audit(clock, db, keys, api)
+    witnesses = open_rounds(settings.witnesses, audit, clock)
     return Services(
         settings=settings,
         clock=clock,
@@ -228,6 +233,7 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
         walls=WallService(db, api, clock, host=host),
         plans=PlanService(db, api, reconciler, publisher, clock),
         audit=audit,
+        witnesses=witnesses,
         publisher=publisher,
         reconciler=reconciler,
         sessions=SessionKeeper(db, homeserver, Inbox("hub", clock), clock, bot),
@@ -235,7 +241,7 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
         limits=LimitService(db, api, clock),
         feed=feed,
         mailbox=mailbox,
-        readiness=Readiness(db, homeserver, audit, feed, clock, settings.readiness),
+        readiness=Readiness(db, homeserver, audit, feed, clock, settings.readiness, witnesses),
         host=host,
         bot=bot,
     )
@@ -319,6 +325,7 @@ def _web(settings: Settings, state: StateDirectory, services: Services) -> web.A
         enrolled=enrolled,
     )
     add_api(app, services)
+    add_log(app, services)
     add_appservice(app, services.feed, hs_token=state.token("hs_token"), guard_token=state.token("guard_token"))
     add_static(app)
     add_well_known(app, settings)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
@@ -28,6 +29,14 @@ class Check:
     detail: str
 
 
+class Watched(Protocol):
+    """What knows how old the witnesses' newest word is."""
+
+    async def check(self) -> tuple[bool, str]:
+        """Whether it is young enough, and a sentence about it."""
+        ...
+
+
 class Readiness:
     """Looks at each part every few seconds and when asked.
 
@@ -42,6 +51,7 @@ class Readiness:
         feed: Feed,
         clock: Clock,
         limits: ReadinessSettings,
+        witnesses: Watched | None,
     ) -> None:
         self._db = db
         self._homeserver = homeserver
@@ -49,6 +59,7 @@ class Readiness:
         self._feed = feed
         self._clock = clock
         self._limits = limits
+        self._witnesses = witnesses
         self._called_at: Millis | None = None
         self._call_error = "not tried yet"
         self.signing_error: str | None = None
@@ -73,6 +84,7 @@ class Readiness:
             "homeserver": self._homeserver_check(),
             "feed": self._feed_check(),
             "ledger": await self._ledger(),
+            **await self._witnessed(),
             **{name: Check(ok=True, detail=detail()) for name, detail in self.details.items()},
         }
 
@@ -94,6 +106,12 @@ class Readiness:
         metrics.FEED_LAG.set(lag)
         ok = lag <= self._limits.feed_lag_seconds
         return Check(ok=ok, detail=f"the newest event was {lag:.3f} s old when it came")
+
+    async def _witnessed(self) -> dict[str, Check]:
+        if self._witnesses is None:
+            return {}
+        ok, detail = await self._witnesses.check()
+        return {"witnesses": Check(ok=ok, detail=detail)}
 
     async def _ledger(self) -> Check:
         status = await self._audit.status()

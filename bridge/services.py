@@ -7,6 +7,7 @@ from bridge.feed import Feed
 from bridge.gateway import Gateway
 from bridge.helper.mailbox import Mailbox
 from bridge.readiness import Readiness
+from bridge.witness.rounds import WitnessRounds
 from config.clock import Clock
 from config.db import Database
 from config.settings import Settings
@@ -38,6 +39,7 @@ class Services:
     walls: WallService
     plans: PlanService
     audit: AuditService
+    witnesses: WitnessRounds | None
     publisher: Publisher
     reconciler: Reconciler
     sessions: SessionKeeper

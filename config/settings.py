@@ -134,6 +134,14 @@ class LedgerSettings(_Section):
     origin: str | None = Field(default=None, pattern=r"^[^\s+]+$")
 
 
+class WitnessSettings(_Section):
+    """Who outside this machine sees the log grow, and how often they are asked."""
+
+    policy: Path | None = None
+    every_seconds: float = Field(default=60, gt=0)
+    max_age_minutes: float = Field(default=60, gt=0)
+
+
 class AccessSettings(_Section):
     """Credentials and roles."""
 
@@ -209,6 +217,7 @@ class Settings(BaseSettings):
     homeserver: HomeserverSettings = HomeserverSettings()
     database: DatabaseSettings = DatabaseSettings()
     ledger: LedgerSettings = LedgerSettings()
+    witnesses: WitnessSettings = WitnessSettings()
     access: AccessSettings = AccessSettings()
     invitations: InvitationSettings = InvitationSettings()
     federation: FederationSettings = FederationSettings()

@@ -8,7 +8,18 @@ from aiohttp import web
 
 from audit.store import EntryRow
 from bridge.api.call import Call
-from bridge.api.models import EntryProof, EntryQuery, EntryView, ExportView, LedgerView, NoBody, NoQuery, Page
+from bridge.api.models import (
+    EntryProof,
+    EntryQuery,
+    EntryView,
+    ExportView,
+    GrowthProof,
+    GrowthQuery,
+    LedgerView,
+    NoBody,
+    NoQuery,
+    Page,
+)
 from bridge.api.views import entry_fields, entry_view, people_in
 from bridge.services import Services
 from config.errors import InvalidInputError
@@ -56,9 +67,17 @@ async def show_entry(call: Call[NoQuery, NoBody]) -> EntryProof:
     )
 
 
+async def prove_growth(call: Call[GrowthQuery, NoBody]) -> GrowthProof:
+    """The proof that the log of ``first`` entries is a prefix of the log of ``second`` (RFC 9162, section 2.1.4)."""
+    proof = await call.services.audit.growth(call.query.first, call.query.second)
+    return GrowthProof(first=call.query.first, second=call.query.second, proof=[_base64(node) for node in proof])
+
+
 async def order_export(call: Call[NoQuery, NoBody]) -> ExportView:
     """Record an export of the whole log; the answer names the entry that says so."""
     export, entry = await call.services.audit.order_export(actor=call.actor)
+    if call.services.witnesses is not None:
+        await call.services.witnesses.go_round()  # where they do not cosign now, the export is made without their word
     return ExportView(export=export, entry=entry)
 
 

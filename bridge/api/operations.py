@@ -202,6 +202,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _read("/v1/ledger", P.READ_LEDGER, ledger.show_ledger, m.LedgerView),
     _read("/v1/ledger/entries", P.READ_LEDGER, ledger.list_entries, m.Page[m.EntryView], m.EntryQuery),
     _read("/v1/ledger/entries/{position}", P.READ_LEDGER, ledger.show_entry, m.EntryProof),
+    _read("/v1/ledger/consistency", P.READ_LEDGER, ledger.prove_growth, m.GrowthProof, m.GrowthQuery),
     _write("/v1/exports", P.EXPORT_LEDGER, ledger.order_export, m.ExportView, status=201),
     Operation(
         method="GET",

@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,11 @@ from audit.printable import printable
 from bridge.cli.client import HubClient
 from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Json, say, show, write_json
+from bridge.cli.proving import prove, read_policy, verify_proof, witnessed
 from bridge.cli.session import client_of
+
+if TYPE_CHECKING:
+    from audit.quorum import Policy
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="The ledger: follow, export, verify."
@@ -203,13 +207,19 @@ def fetch_bundle(client: HubClient, entry: int, out: Path) -> int:
     return files
 
 
+app.command()(prove)
+
+
 @app.command()
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="The exported folder.")],
+    bundle: Annotated[Path, typer.Argument(help="The exported folder, or the file of a proof.")],
     vkey: Annotated[Path, typer.Option(help="The log's public key, which you got by another way than the export.")],
+    policy: Annotated[
+        Path | None, typer.Option(help="Your policy of witnesses: enough of them must have cosigned.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check an export, every file of it. Needs no network and no hub."""
+    """Check an export, every file of it, or a proof. Needs no network and no hub."""
     from audit.files import Folder, read_vkey
     from audit.keys import verify_ed25519
     from audit.note import NoteError
@@ -226,10 +236,14 @@ def verify(
             hint="name the file log.vkey that you got when the hub was set up",
             usage=True,
         ) from None
+    quorum = read_policy(policy)
+    if bundle.is_file():
+        return verify_proof(bundle, key, quorum, as_json)
     if not bundle.is_dir():
         raise CallFailedError(f"{bundle} is not a folder", code="bundle", hint="name the exported folder", usage=True)
     try:
         report = verify_bundle(Folder(bundle), key, verify_ed25519, _progress)
+        witnesses = _witnessed(bundle, quorum)
     except VerificationError as error:
         if as_json:
             write_json({"valid": False, "check": error.check, "where": error.where, "detail": error.detail})
@@ -241,14 +255,34 @@ def verify(
     newest = iso(report.last_at or 0)
     if as_json:
         counts = {"size": report.checkpoint.size, "kinds": dict(report.kinds), "files": report.files}
-        write_json({"valid": True, **counts, "root": root, "newest": newest, "export": report.export})
+        found = {"root": root, "newest": newest, "export": report.export, "witnesses": witnesses}
+        write_json({"valid": True, **counts, **found})
         return
     say(f"  ✓ checkpoint      signed by {key.name}: root {root}")
+    if quorum is not None:
+        say(f"  ✓ witnesses       {', '.join(map(printable, witnesses)) or 'none needed'}")
     say(f"  ✓ export          {printable(report.export)}, of everything up to {newest[:19].replace('T', ' ')} UTC")
     say(f"  ✓ {report.checkpoint.size:,} entries".ljust(20) + "in the log, in order, numbered without a gap")
     say("  ✓ disclosures".ljust(20) + f"{report.disclosed} belong to their entries, {report.withheld} withheld")
     say("  ✓ files".ljust(20) + f"{report.files} of {report.files} hashes, none missing, none added")
     say(f"VALID. The same with tools of others: see {bundle / 'VERIFY.md'}")
+
+
+def _witnessed(bundle: Path, policy: "Policy | None") -> list[str]:
+    """Who of the policy's witnesses cosigned the bundle's checkpoint.
+
+    Raises:
+        VerificationError: Not enough of them did.
+    """
+    from audit.files import Folder
+    from audit.note import NoteError
+    from audit.verify import CHECKPOINT, VerificationError
+
+    try:
+        return witnessed(Folder(bundle).read(CHECKPOINT), policy)
+    except NoteError as error:
+        meaning = "the log was not seen by those whom you trust, or it shows them another history than you"
+        raise VerificationError("witnesses", str(error), where=CHECKPOINT, meaning=meaning) from None
 
 
 def _progress(done: int, whole: int) -> None:

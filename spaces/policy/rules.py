@@ -69,10 +69,12 @@ def refuse_creation(request: EventRequest, charter: Charter | None, bot: str) ->
 def refuse_account(user_id: str, roster: Roster, now: Instant) -> Refusal | None:
     """A person may use the hub at all: enrolled, and neither they nor their company shut out."""
     person = roster.person(user_id)
-    if person is None:
-        return _unknown(user_id)
+    return _unknown(user_id) if person is None else _refuse_standing(person, roster, now)
+
+
+def _refuse_standing(person: PersonRecord, roster: Roster, now: Instant) -> Refusal | None:
     if person.standing is not Standing.ACTIVE:
-        return Refusal(Code.PERSON_SUSPENDED, f"{user_id} is suspended")
+        return Refusal(Code.PERSON_SUSPENDED, f"{person.user_id} is suspended")
     return refuse_company(person, roster.company(person.company), now)
 
 
@@ -81,7 +83,11 @@ def refuse_person(user_id: str, charter: Charter, roster: Roster, now: Instant) 
     person = roster.person(user_id)
     if person is None:
         return _unknown(user_id)
-    return refuse_account(user_id, roster, now) or refuse_admission(person, charter) or refuse_engagement(charter, now)
+    return (
+        _refuse_standing(person, roster, now)
+        or refuse_admission(person, charter)
+        or refuse_engagement(charter, now)
+    )
 
 
 def refuse_company(person: PersonRecord, company: CompanyRecord | None, now: Instant) -> Refusal | None:

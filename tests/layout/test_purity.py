@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[2]
 POLICY = [f"spaces.policy.{path.stem}" for path in sorted(ROOT.glob("spaces/policy/[a-z]*.py"))]
 LEDGER = [
     f"audit.{name}"
-    for name in ("canonical", "entry", "kinds", "note", "printable", "sshsig", "tiles", "tree", "verify")
+    for name in (
+        *("canonical", "cosignature", "entry", "kinds", "note", "printable", "proof", "quorum", "sshsig", "tiles"),
+        *("tree", "verify", "witness"),
+    )
 ]
 MODELS = [
     *("bridge.events", "bridge.helper.answers", "partner_onboarding.model", "spaces.drift", "spaces.expected"),

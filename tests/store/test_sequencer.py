@@ -15,10 +15,10 @@ from audit.inbox import Inbox
 from audit.keys import SigningKey, create_key, verify_ed25519
 from audit.note import Checkpoint, open_note
 from audit.sequencer import Sequencer
-from audit.signer import Head, LocalSigner, SignerRefusedError
+from audit.signer import LocalSigner, SignerRefusedError
 from audit.store import LedgerConflictError, LedgerStore
 from audit.tables import ledger_entry, ledger_head
-from audit.tree import Frontier, leaf_hash
+from audit.tree import Frontier, Head, leaf_hash
 from config.db import Database, before_commit
 from tests.fakes.hub import ManualClock
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from audit.keys import SigningKey, verify_ed25519
 from audit.note import Checkpoint, open_note
-from audit.signer import Head, LocalSigner, SignerRefusedError
+from audit.signer import LocalSigner, SignerRefusedError
 from audit.tiles import Edge, TileHashes
-from audit.tree import EMPTY_ROOT, Frontier, consistency_proof, leaf_hash
+from audit.tree import EMPTY_ROOT, Frontier, Head, consistency_proof, leaf_hash
 from tests.ledger import signing_key
 
 ORIGIN = "log.example/hub"

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.tiles import (
+    ENTRIES,
     Edge,
     TileError,
     TileHashes,
@@ -15,6 +16,7 @@ from audit.tiles import (
     decode_tile,
     encode_bundle,
     entries_path,
+    parse_path,
     read_edge,
     tile_path,
     tile_widths,
@@ -143,6 +145,26 @@ def test_appending_says_which_tiles_changed_and_no_other(before: int, count: int
     assert {at: list(hashes) for at, hashes in changed.items()} == {
         at: hashes for at, hashes in new.items() if hashes != old.get(at)
     }
+
+
+@given(st.integers(ENTRIES, 63), st.integers(0, 10**9), st.integers(1, 256))
+def test_a_path_is_read_back(level: int, index: int, width: int) -> None:
+    made = entries_path(index, width) if level == ENTRIES else tile_path(level, index, width)
+    assert parse_path(made) == (level, index, width)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", "tile", "tile/0", "tile/0/1", "tile/0/0001", "tile/00/001", "tile/64/x/001", "tile/-1/001"),
+        *("tile/0/001.p/0", "tile/0/001.p/256", "tile/0/001.p/01", "tile/0/001.p/", "tile/0/x000/001", "tile/0/x001"),
+        *("tile/0/001/", "/tile/0/001", "tile/0/001\n", "tile/entries/1", "tile/0/x001/x001", "tile/０/001"),
+        "tile/0/" + "x001/" * 40 + "001",
+    ],
+)
+def test_what_is_no_path_of_a_tile_is_refused(path: str) -> None:
+    with pytest.raises(TileError):
+        parse_path(path)
 
 
 def test_a_second_level_is_reached() -> None:

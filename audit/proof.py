@@ -1,0 +1,85 @@
+"""Proofs that go alone: that an entry is in a log, in one small file (C2SP tlog-proof).
+
+Pure and alone, as ``audit.note``.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audit.note import Checkpoint, NoteError, VerifierKey, Verify, open_note
+from audit.tree import HASH_SIZE, ProofError, leaf_hash, verify_inclusion
+
+HEADER = "c2sp.org/tlog-proof@v1"
+SUFFIX = ".tlog-proof"
+MAX_HASHES = 63
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryProof:
+    """An entry's place in a log: ``extra`` is the entry itself, which the proof binds to ``note``, the checkpoint."""
+
+    index: int
+    hashes: Sequence[bytes]
+    note: bytes
+    extra: bytes
+
+    def encode(self) -> bytes:
+        """The file's bytes."""
+        lines = [HEADER, f"extra {_encode(self.extra)}", f"index {self.index}", *map(_encode, self.hashes)]
+        return "".join(f"{line}\n" for line in lines).encode() + b"\n" + self.note
+
+    @classmethod
+    def parse(cls, data: bytes) -> "EntryProof":
+        """The proof in ``data``.
+
+        Raises:
+            NoteError: It is none, or has no entry in it.
+        """
+        head, blank, note = data.partition(b"\n\n")
+        try:
+            lines = head.decode("ascii").split("\n")
+        except UnicodeDecodeError:
+            raise NoteError("the proof is not text") from None
+        if not blank or lines[0] != HEADER:
+            raise NoteError(f"a proof begins with {HEADER}")
+        if len(lines) < 3 or not lines[1].startswith("extra ") or not lines[2].startswith("index "):
+            raise NoteError("a proof of this log has the lines extra and index")
+        number = lines[2].removeprefix("index ")
+        if not number.isdigit() or str(int(number[:20])) != number:
+            raise NoteError(f"the index {number:.20} is not a decimal number")
+        if len(lines) - 3 > MAX_HASHES:
+            raise NoteError(f"a proof has at most {MAX_HASHES} hashes")
+        hashes = [_decode(line) for line in lines[3:]]
+        if any(len(item) != HASH_SIZE for item in hashes):
+            raise NoteError(f"a hash has {HASH_SIZE} bytes")
+        return cls(index=int(number), hashes=hashes, note=note, extra=_decode(lines[1].removeprefix("extra ")))
+
+    def verify(self, key: VerifierKey, verify: Verify) -> Checkpoint:
+        """The checkpoint under which the entry was found, when the proof holds and ``key`` signed it.
+
+        Raises:
+            NoteError: The checkpoint is not ``key``'s, or is of another log.
+            ProofError: The entry is not where the proof says.
+        """
+        checkpoint = Checkpoint.parse(open_note(self.note, key, verify))
+        if checkpoint.origin != key.name:
+            raise NoteError(f"the checkpoint is of the log {checkpoint.origin}, your key is of {key.name}")
+        if self.index >= checkpoint.size:
+            raise ProofError(f"entry {self.index} is beyond the checkpoint of {checkpoint.size} entries")
+        verify_inclusion(leaf_hash(self.extra), self.index, checkpoint.size, self.hashes, checkpoint.root)
+        return checkpoint
+
+
+def _encode(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _decode(text: str) -> bytes:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise NoteError("a line of the proof is not base64") from None
+    if _encode(data) != text:
+        raise NoteError("a line of the proof is not canonical base64")
+    return data

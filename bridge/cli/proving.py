@@ -1,0 +1,175 @@
+"""``conclave audit prove``, and the check of what it wrote: proofs that go alone."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audit.printable import printable
+from bridge.cli.client import HubClient
+from bridge.cli.errors import CallFailedError
+from bridge.cli.output import Json, say, write_json
+from bridge.cli.session import client_of
+
+if TYPE_CHECKING:
+    from audit.note import VerifierKey
+    from audit.quorum import Policy
+
+
+def prove(
+    ctx: typer.Context,
+    entry: Annotated[int | None, typer.Option(min=0, help="The number of the entry to prove.")] = None,
+    between: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Two saved checkpoints, the older first: prove that the log only grew.", show_default=False),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a proof that anyone can check alone: of one entry, or between two checkpoints."""
+    if (entry is None) == (between is None):
+        raise CallFailedError("name what to prove: --entry NUMBER, or --between OLD NEW", code="usage", usage=True)
+    client = client_of(ctx)
+    if entry is not None:
+        _prove_entry(client, entry, out or Path(f"entry-{entry}.tlog-proof"), as_json)
+    elif between is not None:
+        _prove_growth(client, *between, out, as_json)
+
+
+def _prove_entry(client: HubClient, entry: int, out: Path, as_json: bool) -> None:
+    import base64
+
+    from audit.proof import EntryProof
+
+    found = client.get(f"/v1/ledger/entries/{entry}")
+    proof = EntryProof(
+        index=entry,
+        hashes=[base64.b64decode(node) for node in found["proof"]],
+        note=found["checkpoint"].encode(),
+        extra=base64.b64decode(found["bytes"]),
+    )
+    _write(out, proof.encode())
+    if as_json:
+        write_json({"out": str(out), "entry": entry, "size": found["size"]})
+        return
+    say(f"{out} written: entry {entry:,} is in the log of {found['size']:,} entries.")
+    say(f"Next: conclave audit verify {out} --vkey log.vkey")
+
+
+def _prove_growth(client: HubClient, old: Path, new: Path, out: Path | None, as_json: bool) -> None:
+    import base64
+
+    from audit.keys import verify_ed25519
+    from audit.note import VerifierKey
+    from audit.tree import ProofError, verify_consistency
+    from audit.witness import Submission
+
+    key = VerifierKey.parse(client.get("/v1/ledger")["vkey"])
+    first, second = (_checkpoint(path, key, verify_ed25519) for path in (old, new))
+    if first.size > second.size:
+        raise CallFailedError(f"{old} is of a larger log than {new}", code="order", hint="name the older one first")
+    answer = client.get("/v1/ledger/consistency", first=first.size, second=second.size)
+    proof = [base64.b64decode(node) for node in answer["proof"]]
+    try:
+        if first.size:
+            verify_consistency(first.size, second.size, proof, first.root, second.root)
+    except ProofError as error:
+        detail = f"the log of {new} does not extend that of {old}: {error}"
+        raise CallFailedError(detail, code="fork", hint="keep both files: they show that the log was changed") from None
+    if out is not None:
+        _write(out, Submission(old=first.size, proof=proof, note=new.read_bytes()).encode())
+    if as_json:
+        write_json({"extends": True, "first": first.size, "second": second.size, "proof": answer["proof"]})
+        return
+    say(f"The log grew from {first.size:,} to {second.size:,} entries, and nothing before was changed.")
+
+
+def _checkpoint(path: Path, key: "VerifierKey", verify: Any) -> Any:
+    from audit.note import Checkpoint, NoteError, open_note
+
+    try:
+        return Checkpoint.parse(open_note(path.read_bytes(), key, verify))
+    except (OSError, NoteError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CallFailedError(f"{path} is no checkpoint of this log: {reason}", code="checkpoint", usage=True) from None
+
+
+def _write(out: Path, data: bytes) -> None:
+    try:
+        with out.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        raise CallFailedError(f"{out} exists already", code="exists", hint="name another: --out", usage=True) from None
+    except OSError as error:
+        raise CallFailedError(f"cannot write {out}: {error.strerror}", code="out", usage=True) from None
+
+
+def verify_proof(path: Path, key: "VerifierKey", policy: "Policy | None", as_json: bool) -> None:
+    """Check a proof of one entry, and say what it proves.
+
+    Raises:
+        typer.Exit: 1, it does not hold.
+    """
+    import json
+
+    from audit.keys import verify_ed25519
+    from audit.note import NoteError
+    from audit.proof import EntryProof
+    from audit.tree import ProofError
+
+    try:
+        proof = EntryProof.parse(path.read_bytes())
+        checkpoint = proof.verify(key, verify_ed25519)
+        witnesses = witnessed(proof.note, policy)
+    except (OSError, NoteError, ProofError) as error:
+        if as_json:
+            write_json({"valid": False, "detail": str(error)})
+        else:
+            say(f"INVALID: {printable(str(error))}.")
+        raise typer.Exit(1) from None
+    entry = json.loads(proof.extra)
+    if as_json:
+        counts = {"entry": proof.index, "size": checkpoint.size, "witnesses": witnesses}
+        write_json({"valid": True, **counts, "body": entry})
+        return
+    say(f"  ✓ checkpoint   of {checkpoint.size:,} entries, signed by {key.name}")
+    if policy is not None:
+        say(f"  ✓ witnesses    {', '.join(map(printable, witnesses)) or 'none needed'}")
+    say(f"  ✓ entry {proof.index:,}".ljust(17) + printable(json.dumps(entry, ensure_ascii=False, sort_keys=True), 2_000))
+    say("VALID.")
+
+
+def witnessed(note: bytes, policy: "Policy | None") -> list[str]:
+    """Who of the policy's witnesses cosigned the checkpoint in ``note``; empty without a policy.
+
+    Raises:
+        NoteError: Not enough of them did, or a cosignature is forged.
+    """
+    from audit.cosignature import cosignatures
+    from audit.keys import verify_ed25519
+    from audit.note import NoteError
+
+    if policy is None:
+        return []
+    found = [one.witness for one in cosignatures(note, policy.keys(), verify_ed25519)]
+    if not policy.met(found):
+        names = ", ".join(key.name for key in found) or "nobody"
+        raise NoteError(f"the policy's quorum {policy.quorum} is not met: cosigned by {names}")
+    return [key.name for key in found]
+
+
+def read_policy(path: Path | None) -> "Policy | None":
+    """The policy in the file ``path``, where one is named.
+
+    Raises:
+        CallFailedError: It cannot be read or is none.
+    """
+    from audit.quorum import PolicyError, parse_policy
+
+    if path is None:
+        return None
+    try:
+        return parse_policy(path.read_bytes().decode("utf-8", errors="surrogateescape"))
+    except (OSError, PolicyError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CallFailedError(f"{path} is no policy of witnesses: {reason}", code="policy", usage=True) from None

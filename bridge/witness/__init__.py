@@ -1,0 +1,1 @@
+"""A witness of other parties' logs, and the hub's own witnesses."""

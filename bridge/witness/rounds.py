@@ -1,0 +1,180 @@
+"""Bringing the hub's checkpoints to its witnesses, and keeping what enough of them cosigned (C2SP tlog-witness)."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import aiohttp
+import structlog
+
+from audit.cosignature import Cosignature, cosignatures
+from audit.keys import verify_ed25519
+from audit.note import Checkpoint, NoteError, VerifierKey, open_note
+from audit.quorum import Policy, PolicyError, Witness, parse_policy
+from audit.service import AuditService
+from audit.store import CosignedRow
+from audit.witness import MAX_REQUEST, Submission
+from bridge import metrics
+from config.clock import MINUTE, SECOND, Clock, Millis
+from config.errors import ConclaveError
+from config.settings import WitnessSettings
+
+log = structlog.get_logger()
+
+TIMEOUT = aiohttp.ClientTimeout(total=10)
+CONFLICT = 409
+
+
+class WitnessFailedError(ConclaveError):
+    """A witness did not cosign, or what it said is not its cosignature."""
+
+    code = "witness_failed"
+
+
+class WitnessPolicyError(ConclaveError):
+    """The file that names the witnesses cannot be used."""
+
+    code = "witness_policy"
+
+
+def open_rounds(settings: WitnessSettings, audit: AuditService, clock: Clock) -> "WitnessRounds | None":
+    """The rounds to the log's witnesses, where the settings name a policy; exports take that file along.
+
+    Raises:
+        WitnessPolicyError: It cannot be used.
+    """
+    if settings.policy is None:
+        return None
+    policy, text = _load_policy(settings.policy, audit.log_key)
+    audit.policy = text
+    max_age = round(settings.max_age_minutes * MINUTE)
+    return WitnessRounds(audit, policy, clock, every_s=settings.every_seconds, max_age_ms=max_age)
+
+
+def _load_policy(path: Path, log_key: VerifierKey) -> tuple[Policy, bytes]:
+    """The policy in the file ``path``, for the log with ``log_key``, and the file's bytes.
+
+    Raises:
+        WitnessPolicyError: It cannot be read, is malformed, or is for other logs.
+    """
+    try:
+        text = path.read_bytes()
+        policy = parse_policy(text.decode("utf-8", errors="surrogateescape"))
+    except OSError as error:
+        raise WitnessPolicyError(f"cannot read {path}: {error.strerror}", hint="see witnesses.policy") from None
+    except PolicyError as error:
+        raise WitnessPolicyError(f"{path} is no policy of witnesses: {error}", hint="see docs/witnesses.md") from None
+    if log_key not in policy.logs:
+        raise WitnessPolicyError(f"{path} does not name this hub's log", hint=f"add the line: log {log_key}")
+    return policy, text
+
+
+class WitnessRounds:
+    """One round asks every witness of the policy that has an address for the newest checkpoint's cosignature."""
+
+    def __init__(
+        self, audit: AuditService, policy: Policy, clock: Clock, *, every_s: float, max_age_ms: Millis
+    ) -> None:
+        self._audit = audit
+        self._policy = policy
+        self._clock = clock
+        self._every_s = every_s
+        self._max_age_ms = max_age_ms
+        self._sizes: dict[str, int] = {}
+        self._turn = asyncio.Lock()
+        self.failures: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Go round until cancelled."""
+        while True:
+            try:
+                await self.go_round()
+            except ConclaveError as error:
+                log.warning("witness_round_failed", code=error.code, reason=error.message)
+            await asyncio.sleep(self._every_s)
+
+    async def go_round(self) -> CosignedRow | None:
+        """The newest checkpoint with its cosignatures when the quorum is met; it is kept.
+
+        Raises:
+            DatabaseUnavailableError: Nothing is kept.
+        """
+        async with self._turn:
+            note = (await self._audit.status()).head.checkpoint
+            if note is None:
+                return None
+            checkpoint = Checkpoint.parse(open_note(note, self._audit.log_key, verify_ed25519))
+            async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+                asked = [one for one in self._policy.witnesses.values() if one.url]
+                lines = await asyncio.gather(*(self._ask(session, one, checkpoint, note) for one in asked))
+            return await self._keep(checkpoint, note + b"".join(lines))
+
+    async def _keep(self, checkpoint: Checkpoint, note: bytes) -> CosignedRow | None:
+        found = cosignatures(note, self._policy.keys(), verify_ed25519)
+        if not self._policy.met(one.witness for one in found):
+            log.warning("quorum_missed", size=checkpoint.size, cosigned=len(found), **self.failures)
+            return None
+        row = CosignedRow(size=checkpoint.size, at=self._when(found), checkpoint=note)
+        await self._audit.keep_cosigned(row)
+        return row
+
+    def _when(self, found: list[Cosignature]) -> Millis:
+        """The earliest of the times that the witnesses gave, and not later than now."""
+        return min([self._clock(), *(one.at * SECOND for one in found)])
+
+    async def _ask(self, session: aiohttp.ClientSession, witness: Witness, checkpoint: Checkpoint, note: bytes) -> bytes:
+        """The witness's signature line; nothing, and a failure noted, where it does not cosign."""
+        try:
+            line = await self._cosignature(session, witness, checkpoint, note)
+        except (ConclaveError, aiohttp.ClientError, TimeoutError, NoteError) as error:
+            self.failures[witness.name] = str(error) or type(error).__name__
+            metrics.WITNESS_FAILURES.labels(witness.name).inc()
+            return b""
+        self.failures.pop(witness.name, None)
+        return line
+
+    async def _cosignature(
+        self, session: aiohttp.ClientSession, witness: Witness, checkpoint: Checkpoint, note: bytes
+    ) -> bytes:
+        old = self._sizes.get(witness.name, 0)
+        for _ in range(2):
+            proof = await self._audit.consistency(old, checkpoint.size)
+            body = Submission(old=old, proof=proof, note=note).encode()
+            async with session.post(f"{witness.url.rstrip('/')}/add-checkpoint", data=body) as response:
+                answer = (await response.content.read(MAX_REQUEST)).decode(errors="replace")
+            if response.status != CONFLICT:
+                break
+            old = _size(answer)
+            if old > checkpoint.size:
+                raise WitnessFailedError(
+                    f"it saw {old:,} entries of this log, which has {checkpoint.size:,}: the log was put back or forked"
+                )
+        if response.status != 200:
+            raise WitnessFailedError(f"it answered {response.status}: {answer.strip():.200}")
+        self._sizes[witness.name] = checkpoint.size
+        return self._own_line(witness, note, answer)
+
+    @staticmethod
+    def _own_line(witness: Witness, note: bytes, answer: str) -> bytes:
+        for line in answer.splitlines(keepends=True):
+            with suppress(NoteError):
+                if cosignatures(note + line.encode(), [witness.key], verify_ed25519):
+                    return line.encode()
+        raise WitnessFailedError("what it answered is not its cosignature")
+
+    async def check(self) -> tuple[bool, str]:
+        """Whether the newest cosigned checkpoint is young enough, and a sentence about it."""
+        row = await self._audit.cosigned()
+        failed = "".join(f"; {name}: {reason}" for name, reason in sorted(self.failures.items()))
+        if row is None:
+            return False, f"no checkpoint was cosigned by enough witnesses yet{failed}"
+        age = max(0, self._clock() - row.at)
+        metrics.COSIGNED_AGE.set(age / SECOND)
+        return age <= self._max_age_ms, f"{row.size:,} entries were cosigned {age // SECOND} s ago{failed}"
+
+
+def _size(answer: str) -> int:
+    text = answer.removesuffix("\n")
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise WitnessFailedError("it says a conflict without the size that it saw")
+    return int(text)

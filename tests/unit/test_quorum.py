@@ -1,0 +1,80 @@
+"""Policy files: whose word is needed."""
+
+from itertools import combinations
+
+import pytest
+
+from audit.quorum import Policy, PolicyError, parse_policy
+from tests.ledger import signing_key
+
+LOG = signing_key("log.example/hub", 1).public
+KEYS = [signing_key(f"w{number}.example", number + 2).cosigner for number in range(4)]
+W = [f"witness w{number} {key} https://w{number}.example/" for number, key in enumerate(KEYS)]
+
+
+def policy(*lines: str) -> Policy:
+    return parse_policy("\n".join([f"log {LOG}", *W, *lines]) + "\n")
+
+
+def test_logs_witnesses_and_their_addresses() -> None:
+    found = policy("quorum none")
+    assert found.logs == (LOG,)
+    assert [(one.name, one.key, one.url) for one in found.witnesses.values()][1] == (
+        "w1",
+        KEYS[1],
+        "https://w1.example/",
+    )
+    assert found.met([])
+
+
+@pytest.mark.parametrize(
+    ("lines", "needed"),
+    [
+        (["quorum w1"], lambda keys: KEYS[1] in keys),
+        (["group g any w0 w1", "quorum g"], lambda keys: bool(keys & {KEYS[0], KEYS[1]})),
+        (["group g all w0 w1", "quorum g"], lambda keys: keys >= {KEYS[0], KEYS[1]}),
+        (["group g 2 w0 w1 w2", "quorum g"], lambda keys: len(keys & set(KEYS[:3])) >= 2),
+        (
+            ["group a any w0 w1", "group b any w2 w3", "group g all a b", "quorum g"],
+            lambda keys: bool(keys & set(KEYS[:2])) and bool(keys & set(KEYS[2:])),
+        ),
+    ],
+)
+def test_a_quorum_is_met_by_these_and_by_no_others(lines, needed) -> None:  # type: ignore[no-untyped-def]
+    found = policy(*lines)
+    for count in range(5):
+        for some in combinations(KEYS, count):
+            assert found.met(some) is needed(set(some)), some
+
+
+def test_blanks_and_comments_are_passed_over() -> None:
+    assert parse_policy(f"# whom we trust\n\n \t\n  log\t{LOG}  \n\t quorum   none\n").logs == (LOG,)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ([], "the policy has no line: quorum NAME"),
+        (["quorum w0", "quorum w0"], "line 7: the quorum stands here twice"),
+        (["quorum w9"], "line 6: w9 is not defined on a line above"),
+        (["group g any w9", "quorum g"], "line 6: w9 is not defined on a line above"),
+        (["group g any g", "quorum g"], "line 6: g is not defined on a line above"),
+        (["group g 0 w0", "quorum g"], "line 6: 0 of 1 is no quorum"),
+        (["group g 3 w0 w1", "quorum g"], "line 6: 3 of 2 is no quorum"),
+        (["group g most w0", "quorum g"], "line 6: most is not any, all or a number"),
+        (["group g any", "quorum g"], "line 6: a group has members"),
+        (["group g any w0 w0", "quorum g"], "line 6: a group has members, each of them once"),
+        (["group g any w0", "group h any w0 w1", "quorum h"], "line 7: w0 is in another group already"),
+        (["group w0 any w1", "quorum w0"], "line 6: the name w0 is taken"),
+        (["group none any w1", "quorum none"], "line 6: the name none is taken"),
+        ([W[0].replace("w0", "again", 1), "quorum none"], "line 6: this witness's key stands here twice"),
+        ([f"log {LOG}", "quorum none"], "line 6: this log's key stands here twice"),
+        ([f"witness x {LOG}", "quorum none"], "line 6: the verifier key is not an Ed25519 key for cosignatures"),
+        (["trust me"], "line 6: trust is not log, witness, group or quorum"),
+        (["quorum none w0"], "line 6: a line quorum has another number of words"),
+        (["quorum\x0bnone"], "line 6: a control character stands here"),
+    ],
+)
+def test_what_is_no_policy_is_refused_with_its_line(lines: list[str], says: str) -> None:
+    with pytest.raises(PolicyError, match=f"^{says}"):
+        policy(*lines)

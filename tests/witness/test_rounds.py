@@ -1,0 +1,229 @@
+"""A hub and its witnesses, each a service of its own: quorum, forks, failures, age; exports and the log's files."""
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from audit.cosignature import cosignatures
+from audit.keys import verify_ed25519
+from audit.note import Checkpoint, VerifierKey, open_note
+from audit.proof import EntryProof
+from audit.tiles import TileHashes, decode_bundle, decode_tile, entries_path, tile_path
+from audit.tree import Frontier, Head, inclusion_proof, leaf_hash
+from bridge.witness.folder import WitnessFolder
+from bridge.witness.rounds import WitnessPolicyError, WitnessRounds
+from bridge.witness.server import WitnessService
+from config.settings import WitnessSettings
+from tests.api.test_access import credential_of
+from tests.fakes.hub import FakeHub, start_fake_hub
+
+HOUR = 3_600_000
+
+
+class Stage:
+    """A hub with three witnesses, of whom two have to cosign."""
+
+    def __init__(self, hub: FakeHub, folders: list[WitnessFolder], servers: list[TestServer]) -> None:
+        self.hub = hub
+        self.folders = folders
+        self.servers = servers
+
+    @property
+    def rounds(self) -> WitnessRounds:
+        found = self.hub.hub.services.witnesses
+        assert found is not None
+        return found
+
+    @property
+    def keys(self) -> list[VerifierKey]:
+        return [folder.key().cosigner for folder in self.folders]
+
+    async def grow(self) -> None:
+        await self.hub.add_person("contoso")
+        await self.hub.entries()
+
+    async def files(self, token: str) -> dict[str, bytes]:
+        """An export, as an officer gets it."""
+        async with self.hub.sequencing():
+            order = (await self.hub.request("POST", "/v1/exports", token=token)).body
+        found = await self.hub.hub.services.audit.export(order["entry"], actor=await self._person(token))
+        return {name: content async for name, content in found}
+
+    async def _person(self, token: str) -> str:
+        return str((await self.hub.request("GET", "/v1/whoami", token=token)).body["person"])
+
+
+@asynccontextmanager
+async def staged(place: Path, url: str, **limits: Any) -> AsyncIterator[Stage]:
+    async with start_fake_hub(place, url) as first:
+        log, homeserver, clock = first.hub.services.audit.log_key, first.homeserver, first.clock
+    async with AsyncExitStack() as stack:
+        folders, servers, lines = [], [], [f"log {log}"]
+        for number in range(3):
+            folder = WitnessFolder(place / f"w{number}")
+            key = folder.create(f"w{number}.example")
+            folder.add(log)
+            server = TestServer(WitnessService(folder, clock).app())
+            await stack.enter_async_context(server)
+            lines.append(f"witness w{number} {key.cosigner} {server.make_url('/')}")
+            folders.append(folder)
+            servers.append(server)
+        policy = place / "policy.tlog-policy"
+        policy.write_text("\n".join([*lines, "group g 2 w0 w1 w2", "quorum g"]) + "\n")
+        settings = WitnessSettings(policy=policy, **limits)
+        hub = await stack.enter_async_context(
+            start_fake_hub(place, url, homeserver=homeserver, clock=clock, witnesses=settings)
+        )
+        await hub.entries()
+        yield Stage(hub, folders, servers)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, database_url: str) -> AsyncIterator[Stage]:
+    async with staged(tmp_path, database_url) as found:
+        yield found
+
+
+async def test_every_witness_cosigns_the_log_as_it_grows(stage: Stage) -> None:
+    for _ in range(3):
+        row = await stage.rounds.go_round()
+        assert row is not None
+        assert len(cosignatures(row.checkpoint, stage.keys, verify_ed25519)) == 3
+        assert open_note(row.checkpoint, stage.hub.hub.services.audit.log_key, verify_ed25519)
+        assert [folder.seen("conclave.test").size for folder in stage.folders] == [row.size] * 3
+        await stage.grow()
+    assert (await stage.rounds.check())[0]
+
+
+async def test_a_witness_that_is_away_is_missed_and_two_are_enough(stage: Stage) -> None:
+    await stage.servers[0].close()
+    row = await stage.rounds.go_round()
+    assert row is not None
+    assert {one.witness for one in cosignatures(row.checkpoint, stage.keys, verify_ed25519)} == set(stage.keys[1:])
+    assert list(stage.rounds.failures) == ["w0"]
+    await stage.servers[1].close()
+    await stage.grow()
+    assert await stage.rounds.go_round() is None, "one is not"
+    kept = await stage.hub.hub.services.audit.cosigned()
+    assert kept == row
+
+
+async def test_a_hub_that_was_started_anew_learns_what_its_witnesses_saw(stage: Stage) -> None:
+    await stage.rounds.go_round()
+    await stage.grow()
+    stage.rounds._sizes.clear()
+    assert await stage.rounds.go_round() is not None
+    assert stage.rounds.failures == {}
+
+
+async def test_a_log_that_was_put_back_is_not_cosigned_and_it_is_said(stage: Stage) -> None:
+    for folder in stage.folders:
+        folder.remember("conclave.test", Head(10_000, bytes(32)))
+    assert await stage.rounds.go_round() is None
+    assert all("the log was put back or forked" in reason for reason in stage.rounds.failures.values())
+    ok, detail = await stage.rounds.check()
+    assert not ok
+    assert "it saw 10,000 entries of this log" in detail
+
+
+async def test_a_forked_log_is_not_cosigned(stage: Stage) -> None:
+    for folder in stage.folders:
+        folder.remember("conclave.test", Head(1, bytes(32)))
+    assert await stage.rounds.go_round() is None
+    assert all("422" in reason for reason in stage.rounds.failures.values())
+
+
+async def test_when_the_newest_word_is_too_old_the_hub_is_not_ready(stage: Stage) -> None:
+    checks = stage.hub.hub.services.readiness.checks
+    assert not (await checks())["witnesses"].ok, "nobody cosigned yet"
+    await stage.rounds.go_round()
+    assert (await checks())["witnesses"].ok
+    stage.hub.clock.now += HOUR + 1
+    assert not (await checks())["witnesses"].ok
+    await stage.rounds.go_round()
+    assert (await checks())["witnesses"].ok, "also of a log that did not grow the word is renewed"
+
+
+async def test_an_export_has_the_witnesses_word_and_the_policy(stage: Stage, tmp_path: Path) -> None:
+    _, token = await credential_of(stage.hub, "compliance-officer")
+    files = await stage.files(token)
+    assert len(cosignatures(files["checkpoint"], stage.keys, verify_ed25519)) == 3
+    assert files["policy.tlog-policy"] == (tmp_path / "policy.tlog-policy").read_bytes()
+
+
+async def test_any_client_of_such_logs_can_follow_the_files(stage: Stage) -> None:
+    for _ in range(60):
+        await stage.hub.api("POST", "/v1/roles/grant", {"person": "dana@contoso.example", "role": "auditor"})
+        await stage.hub.api("POST", "/v1/roles/revoke", {"person": "dana@contoso.example", "role": "auditor"})
+    while len(await stage.hub.entries()) < 260:
+        await stage.hub.add_person("contoso")
+    await stage.rounds.go_round()
+    _, token = await credential_of(stage.hub, "auditor")
+    await stage.hub.entries()
+    basic = {"Authorization": "Basic " + base64.b64encode(f"x:{token}".encode()).decode()}
+
+    async def get(path: str) -> bytes:
+        async with stage.hub.client.get(f"/log/{path}", headers=basic) as answer:
+            assert answer.status == 200, (path, await answer.text())
+            kept = "no-cache" if path == "checkpoint" else "immutable"
+            assert kept in answer.headers["Cache-Control"]
+            return await answer.read()
+
+    key = stage.hub.hub.services.audit.log_key
+    checkpoint = Checkpoint.parse(open_note(await get("checkpoint"), key, verify_ed25519))
+    width = checkpoint.size - 256
+    leaves = decode_tile(await get(tile_path(0, 0)), 256) + decode_tile(await get(tile_path(0, 1, width)), width)
+    entries = decode_bundle(await get(entries_path(0)), 256)
+    entries += decode_bundle(await get(entries_path(1, width)), width)
+    assert [leaf_hash(entry) for entry in entries] == leaves
+    assert Frontier().extend(leaves).root() == checkpoint.root
+    tiles = {(0, 0): leaves[:256], (0, 1): leaves[256:], (1, 0): decode_tile(await get(tile_path(1, 0, 1)), 1)}
+    path = inclusion_proof(7, checkpoint.size, TileHashes(lambda level, index: tiles[level, index]))
+    EntryProof(index=7, hashes=path, note=await get("checkpoint"), extra=entries[7]).verify(key, verify_ed25519)
+
+
+async def test_the_log_is_for_those_who_may_read_it(stage: Stage) -> None:
+    _, manager = await credential_of(stage.hub, "partner-manager")
+    for headers, status in (
+        ({}, 401),
+        ({"Authorization": "Bearer nonsense"}, 401),
+        ({"Authorization": "Basic !"}, 401),
+        ({"Authorization": f"Bearer {manager}"}, 403),
+    ):
+        async with stage.hub.client.get("/log/checkpoint", headers=headers) as answer:
+            assert (answer.status, "WWW-Authenticate" in answer.headers) == (status, status == 401)
+
+
+@pytest.mark.parametrize(
+    "path", ["tile/0/999", "tile/0/000", "tile/9/000.p/1", "tile/entries/000.p/255", "tile/0/0", "tile/x", "tile/0/000.p/0"]
+)
+async def test_what_the_log_does_not_have_is_not_there(stage: Stage, path: str) -> None:
+    headers = {"Authorization": f"Bearer {stage.hub.admin_token}"}
+    async with stage.hub.client.get(f"/log/{path}", headers=headers) as answer:
+        assert answer.status == 404
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "cannot read"),
+        ("quorum none\n", "does not name this hub's log"),
+        ("quorum w9\n", "is no policy of witnesses: line 1: w9 is not defined"),
+    ],
+)
+async def test_a_policy_that_cannot_be_used_stops_the_hub(
+    tmp_path: Path, sqlite_base: Path, text: str | None, says: str
+) -> None:
+    policy = tmp_path / "policy"
+    if text is not None:
+        policy.write_text(text)
+    url = f"sqlite+aiosqlite:///{tmp_path}/hub.sqlite3"
+    (tmp_path / "hub.sqlite3").write_bytes(sqlite_base.read_bytes())
+    with pytest.raises(WitnessPolicyError, match=says):
+        async with start_fake_hub(tmp_path, url, witnesses=WitnessSettings(policy=policy)):
+            pass
