@@ -1,6 +1,8 @@
 """Synapse modules of others that say who may be in which room, to be measured beside the guard.
 
-Two can be loaded. What PyPI has as ``synapse-domain-rule-checker`` 1.0.0, wheel and source alike, holds no code.
+One can be loaded. ``synapse-invite-checker`` (0.3.1 to 0.6.1) asks for a callback, ``on_upgrade_room``, that Synapse
+1.163 does not have, and does not start; what PyPI has as ``synapse-domain-rule-checker`` 1.0.0, wheel and source
+alike, holds no code.
 """
 
 import asyncio
@@ -12,14 +14,8 @@ from typing import Any
 from benchmarks.stage import MeasurementError
 
 LOCK = Path(__file__).with_name("peers.lock")
-_NOWHERE = "http://127.0.0.1:9"
-"""Where the invite checker would fetch its list of servers; it says once that it cannot, and goes on."""
 MODULES: dict[str, dict[str, Any]] = {
     "synapse-room-access-rules": {"module": "room_access_rules.RoomAccessRules", "config": {"id_server": "localhost"}},
-    "synapse-invite-checker": {
-        "module": "synapse_invite_checker.InviteChecker",
-        "config": {"tim-type": "pro", "federation_list_url": f"{_NOWHERE}/list", "gematik_ca_baseurl": _NOWHERE},
-    },
 }
 """The peers by their names on PyPI, each as an item of Synapse's ``modules``."""
 

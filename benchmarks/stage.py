@@ -25,6 +25,7 @@ from tests.live import NO_LIMITS
 PASSWORD = "a password for measurements only"
 PATIENCE_S = 120
 LOOK_S = 0.02
+CLI_LOOK_S = 0.2
 TOML = """
 state_dir = "{state}"
 [host]
@@ -45,8 +46,8 @@ class MeasurementError(Exception):
     """Something failed that has to work for the figures to mean anything."""
 
 
-async def until(look: Callable[[], Awaitable[T | None]], what: str) -> T:
-    """What ``look`` finds, as soon as it finds something.
+async def until(look: Callable[[], Awaitable[T | None]], what: str, *, every: float = LOOK_S) -> T:
+    """What ``look`` finds, as soon as it finds something; it is asked ``every`` so many seconds.
 
     Raises:
         MeasurementError: It found nothing for two minutes; ``what`` is what was waited for.
@@ -57,7 +58,7 @@ async def until(look: Callable[[], Awaitable[T | None]], what: str) -> T:
                 seen = await look()
                 if seen:
                     return seen
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(every)
     except TimeoutError:
         raise MeasurementError(f"{what}: not within {PATIENCE_S} s") from None
 
@@ -175,7 +176,8 @@ class Api:
             seen = await self("GET", f"/v1/partnerships/{partnership}")
             return seen if seen["settled"] else None
 
-        return await until(look, f"the rooms of {partnership} as their charters say")
+        # As often as ``conclave partnership open`` asks: who asks more often measures the asking.
+        return await until(look, f"the rooms of {partnership} as their charters say", every=CLI_LOOK_S)
 
     async def sequenced(self, size: int) -> None:
         """Return when the ledger has ``size`` signed entries."""

@@ -31,7 +31,7 @@ from bridge.events import (
 from bridge.helper.mailbox import Extras, Mailbox
 from bridge.matrix import Timeline
 from bridge.metrics import FEED_EVENTS, FEED_RECOVERED, GUARD_REFUSALS
-from config.clock import DAY, Clock
+from config.clock import DAY, MINUTE, Clock, Millis
 from config.db import Database
 from config.errors import InvalidInputError
 from spaces.due_store import DueStore
@@ -90,6 +90,7 @@ class Feed:
         self._adoption = Adoption(self._hub, clock, bot)
         self._rooms: dict[str, RoomContext] = {}
         self._turn = asyncio.Lock()
+        self._forgot_at: Millis = 0
         self.lag_ms = 0
 
     async def accept(self, transaction_id: str, items: Sequence[Any], extras: Extras = NOTHING) -> None:
@@ -110,13 +111,15 @@ class Feed:
             recovered, unavailable = await self._fetch_missing(missing)
             async with self._db.begin() as tx:
                 store, now = ObservedStore(tx), self._clock()
-                if await store.take_transaction("to-device", f"{transaction_id} {extras.digest()}", now):
+                if extras and await store.take_transaction("to-device", f"{transaction_id} {extras.digest()}", now):
                     await self._mailbox.put_extras(tx, extras)
                 if await store.take_transaction("homeserver", f"{transaction_id} {_digest(items)}", now):
                     await self._put_malformed(tx, malformed)
                 await self._put_recovered(tx, recovered, unavailable)
                 touched = await self._put(tx, [*recovered, *events])
-                await store.forget_transactions(self._clock() - REMEMBER_MS)
+                if now - self._forgot_at >= MINUTE:
+                    await store.forget_transactions(now - REMEMBER_MS)
+        self._forgot_at = max(self._forgot_at, now - now % MINUTE)
         self._mailbox.delivered(extras)
         if events:
             self.lag_ms = max(0, self._clock() - max(event.ts for event in events))

@@ -80,7 +80,8 @@ class DueStore:
 
     async def seen(self, room_ids: Collection[str]) -> None:
         """The homeserver has something new in these rooms."""
-        await self._mark(room.c.room_id.in_(sorted(room_ids)))
+        if room_ids:
+            await self._mark(room.c.room_id.in_(sorted(room_ids)))
 
     async def linked(self, engagement: str) -> None:
         """A room of the engagement came to be: the others and their Space name it."""

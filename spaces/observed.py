@@ -75,6 +75,8 @@ class ObservedStore:
 
     async def memberships(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """The membership of each (room id, user id) that is known."""
+        if not pairs:
+            return {}
         rooms, users = {room for room, _ in pairs}, {user for _, user in pairs}
         columns = observed_member.c
         rows = await self._tx.execute(

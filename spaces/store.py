@@ -99,6 +99,8 @@ class DocumentStore:
 
     async def people(self, user_ids: Sequence[str]) -> dict[str, PersonRecord]:
         """The enrolled people among ``user_ids``, by Matrix user id."""
+        if not user_ids:
+            return {}
         where = (document.c.kind == DocumentKind.PERSON.value, document.c.key.in_(user_ids), ~document.c.gone)
         rows = await self._tx.execute(select(document.c.key, document.c.body).where(*where))
         return {row.key: person_of(json.loads(row.body)) for row in rows}

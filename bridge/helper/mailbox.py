@@ -39,6 +39,10 @@ class Extras:
     changed: Sequence[Any] = ()
     key_counts: Mapping[str, Any] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to keep; how many keys are left is not."""
+        return bool(self.to_device or self.changed)
+
     def digest(self) -> str:
         """What is kept of them, as SHA-256."""
         return sha256(json.dumps([self.to_device, self.changed], sort_keys=True).encode()).hexdigest()
