@@ -91,6 +91,8 @@ class WitnessRounds:
                 await self.go_round()
             except ConclaveError as error:
                 log.warning("witness_round_failed", code=error.code, reason=error.message)
+            except Exception:  # the edge: whatever a witness answers, the hub goes on
+                log.exception("witness_round_failed")
             await asyncio.sleep(self._every_s)
 
     async def go_round(self) -> CosignedRow | None:
@@ -138,17 +140,17 @@ class WitnessRounds:
     ) -> bytes:
         old = self._sizes.get(witness.name, 0)
         for _ in range(2):
-            proof = await self._audit.consistency(old, checkpoint.size)
-            body = Submission(old=old, proof=proof, note=note).encode()
-            async with session.post(f"{witness.url.rstrip('/')}/add-checkpoint", data=body) as response:
-                answer = (await response.content.read(MAX_REQUEST)).decode(errors="replace")
-            if response.status != CONFLICT:
-                break
-            old = _size(answer)
             if old > checkpoint.size:
                 raise WitnessFailedError(
                     f"it saw {old:,} entries of this log, which has {checkpoint.size:,}: the log was put back or forked"
                 )
+            proof = await self._audit.consistency(old, checkpoint.size)
+            body = Submission(old=old, proof=proof, note=note).encode()
+            async with session.post(f"{witness.url.rstrip('/')}/add-checkpoint", data=body, allow_redirects=False) as response:
+                answer = (await response.content.read(MAX_REQUEST)).decode(errors="replace")
+            if response.status != CONFLICT:
+                break
+            old = _size(answer)
         if response.status != 200:
             raise WitnessFailedError(f"it answered {response.status}: {answer.strip():.200}")
         self._sizes[witness.name] = checkpoint.size
