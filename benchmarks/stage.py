@@ -26,6 +26,7 @@ PASSWORD = "a password for measurements only"
 PATIENCE_S = 120
 LOOK_S = 0.02
 CLI_LOOK_S = 0.2
+QUIET_S = 1.0
 TOML = """
 state_dir = "{state}"
 [host]
@@ -178,6 +179,16 @@ class Api:
 
         # As often as ``conclave partnership open`` asks: who asks more often measures the asking.
         return await until(look, f"the rooms of {partnership} as their charters say", every=CLI_LOOK_S)
+
+    async def quiet(self) -> None:
+        """Return when nothing came into the ledger for a second."""
+        sizes = [-1]
+
+        async def look() -> bool:
+            sizes.append(int((await self("GET", "/v1/ledger"))["size"]))
+            return sizes[-1] == sizes[-2]
+
+        await until(look, "a second without an entry", every=QUIET_S)
 
     async def sequenced(self, size: int) -> None:
         """Return when the ledger has ``size`` signed entries."""
