@@ -27,7 +27,6 @@ from audit.verify import (
 from config.clock import Millis, iso
 from config.db import Database
 
-
 POLICY = "policy.tlog-policy"
 
 

@@ -11,7 +11,6 @@ from audit.note import Checkpoint, NoteError, VerifierKey, Verify, open_note
 from audit.tree import HASH_SIZE, ProofError, leaf_hash, verify_inclusion
 
 HEADER = "c2sp.org/tlog-proof@v1"
-SUFFIX = ".tlog-proof"
 MAX_HASHES = 63
 
 

@@ -70,16 +70,14 @@ def parse_policy(text: str) -> Policy:
         if not words or words[0].startswith("#"):
             continue
         try:
-            if any(char < " " and char != "\t" or char == "\x7f" for char in line):
+            if any((char < " " and char != "\t") or char == "\x7f" for char in line):
                 raise ValueError("a control character stands here")
             reader.read(words)
         except (NoteError, ValueError) as error:
             raise PolicyError(f"line {number}: {error}") from None
     if reader.quorum is None:
         raise PolicyError("the policy has no line: quorum NAME")
-    return Policy(
-        logs=tuple(reader.logs), witnesses=reader.witnesses, groups=reader.groups, quorum=reader.quorum
-    )
+    return Policy(logs=tuple(reader.logs), witnesses=reader.witnesses, groups=reader.groups, quorum=reader.quorum)
 
 
 class _Reader:

@@ -91,7 +91,7 @@ class AuditService:
             return await LedgerStore(connection).page(start=start, limit=limit, kind=kind, room=room)
 
     async def prove(self, position: int) -> Proven:
-        """The entry at ``position`` with its proof.
+        """The entry at ``position`` with its proof, under a checkpoint that witnesses cosigned where one covers it.
 
         Raises:
             NotFoundError: There is none, or it is not under a signed checkpoint yet.
@@ -99,11 +99,19 @@ class AuditService:
         async with self._db.read() as connection:
             store = LedgerStore(connection)
             row, head = await store.entry(position), await store.head()
-            size, note = head.signed_size, head.checkpoint
+            size, note = await self._covering(store, position, head)
             if row is None or note is None or position >= size:
                 raise NotFoundError(f"no entry {position}; the log has {size}", hint="conclave audit tail")
             proof = await with_tiles(store, lambda tile: inclusion_proof(position, size, TileHashes(tile)))
         return Proven(row=row, leaf=leaf_hash(row.body), size=size, root=_root_of(note), proof=proof, checkpoint=note)
+
+    @staticmethod
+    async def _covering(store: LedgerStore, position: int, head: LedgerHead) -> tuple[int, bytes | None]:
+        """Size and note of the cosigned checkpoint if it covers ``position``, else of the newest signed one."""
+        cosigned = await store.cosigned()
+        if cosigned is not None and position < cosigned.size:
+            return cosigned.size, cosigned.checkpoint
+        return head.signed_size, head.checkpoint
 
     async def consistency(self, first: int, second: int) -> list[bytes]:
         """The proof that the log of ``first`` entries is a prefix of the one of ``second``, which must be signed."""
@@ -206,14 +214,13 @@ class AuditService:
         """
         async with self._db.read() as connection:
             store = LedgerStore(connection)
-            row, head, cosigned = await store.entry(position), await store.head(), await store.cosigned()
+            row, head = await store.entry(position), await store.head()
+            size, note = await self._covering(store, position, head)
         is_export = row is not None and row.kind == "audit.exported"
         if row is None or not is_export or json.loads(row.body)["actor"] != person_actor(actor):
             raise NotFoundError(f"entry {position} is no export of yours", hint="conclave audit export --out DIR")
-        if head.checkpoint is None or position >= head.signed_size:
+        if note is None or position >= size:
             raise NotFoundError(f"entry {position} is not signed yet", hint="try again in a moment")
-        witnessed = cosigned is not None and position < cosigned.size
-        size, note = (cosigned.size, cosigned.checkpoint) if cosigned and witnessed else (head.signed_size, head.checkpoint)
         order = ExportOrder(
             export=str(_data(row)["export"]),
             position=position,

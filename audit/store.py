@@ -7,7 +7,15 @@ from sqlalchemy import Row, delete, exists, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audit.tables import inbox, ledger_cosigned, ledger_counter, ledger_disclosure, ledger_entry, ledger_head, ledger_tile
+from audit.tables import (
+    inbox,
+    ledger_cosigned,
+    ledger_counter,
+    ledger_disclosure,
+    ledger_entry,
+    ledger_head,
+    ledger_tile,
+)
 from audit.tree import EMPTY_ROOT, HASH_SIZE, Head
 from config.errors import ConclaveError
 

@@ -43,7 +43,7 @@ def parse_path(path: str) -> tuple[int, int, int]:
         TileError: No tile has that path.
     """
     found = _PATH.fullmatch(path) if len(path) <= MAX_PATH else None
-    if found is None or len(found[1]) == 2 and int(found[1]) > MAX_LEVEL:
+    if found is None or (len(found[1]) == 2 and int(found[1]) > MAX_LEVEL):
         raise TileError(f"{path:.60} is no path of a tile")
     level = ENTRIES if found[1] == "entries" else int(found[1])
     index, width = int(found[2].replace("x", "").replace("/", "")), int(found[3] or TILE_WIDTH)

@@ -56,7 +56,9 @@ def _plain(handler: Handler) -> Handler:
         except ConclaveError as error:
             status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 503)
             headers = {"WWW-Authenticate": CHALLENGE} if status == 401 else {}
-            return web.Response(status=status, text=f"{error.message}\n", headers={**headers, "Cache-Control": "no-store"})
+            return web.Response(
+                status=status, text=f"{error.message}\n", headers={**headers, "Cache-Control": "no-store"}
+            )
 
     return answer
 

@@ -20,7 +20,9 @@ from bridge.cli.proving import prove, read_policy, verify_proof, witnessed
 from bridge.cli.session import client_of
 
 if TYPE_CHECKING:
+    from audit.note import VerifierKey
     from audit.quorum import Policy
+    from audit.verify import Report
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="The ledger: follow, export, verify."
@@ -220,25 +222,14 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check an export, every file of it, or a proof. Needs no network and no hub."""
-    from audit.files import Folder, read_vkey
+    from audit.files import Folder
     from audit.keys import verify_ed25519
-    from audit.note import NoteError
     from audit.verify import VerificationError, verify_bundle
-    from config.clock import iso
 
-    try:
-        key = read_vkey(vkey)
-    except (OSError, NoteError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise CallFailedError(
-            f"{vkey} is not a log's public key: {reason}",
-            code="vkey",
-            hint="name the file log.vkey that you got when the hub was set up",
-            usage=True,
-        ) from None
-    quorum = read_policy(policy)
+    key, quorum = _read_key(vkey), read_policy(policy)
     if bundle.is_file():
-        return verify_proof(bundle, key, quorum, as_json)
+        verify_proof(bundle, key, quorum, as_json)
+        return
     if not bundle.is_dir():
         raise CallFailedError(f"{bundle} is not a folder", code="bundle", hint="name the exported folder", usage=True)
     try:
@@ -251,15 +242,38 @@ def verify(
             say(f"  ✗ {error.where or error.check}  {error.detail}")
             say(f"INVALID: {error.meaning}.")
         raise typer.Exit(1) from None
+    _tell(report, bundle, None if quorum is None else witnesses, as_json)
+
+
+def _read_key(path: Path) -> "VerifierKey":
+    from audit.files import read_vkey
+    from audit.note import NoteError
+
+    try:
+        return read_vkey(path)
+    except (OSError, NoteError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CallFailedError(
+            f"{path} is not a log's public key: {reason}",
+            code="vkey",
+            hint="name the file log.vkey that you got when the hub was set up",
+            usage=True,
+        ) from None
+
+
+def _tell(report: "Report", bundle: Path, witnesses: list[str] | None, as_json: bool) -> None:
+    """Say what a valid export holds; ``witnesses`` is ``None`` where no policy was named."""
+    from config.clock import iso
+
     root = base64.b64encode(report.checkpoint.root).decode()
     newest = iso(report.last_at or 0)
     if as_json:
         counts = {"size": report.checkpoint.size, "kinds": dict(report.kinds), "files": report.files}
-        found = {"root": root, "newest": newest, "export": report.export, "witnesses": witnesses}
+        found = {"root": root, "newest": newest, "export": report.export, "witnesses": witnesses or []}
         write_json({"valid": True, **counts, **found})
         return
-    say(f"  ✓ checkpoint      signed by {key.name}: root {root}")
-    if quorum is not None:
+    say(f"  ✓ checkpoint      signed by {report.key.name}: root {root}")
+    if witnesses is not None:
         say(f"  ✓ witnesses       {', '.join(map(printable, witnesses)) or 'none needed'}")
     say(f"  ✓ export          {printable(report.export)}, of everything up to {newest[:19].replace('T', ' ')} UTC")
     say(f"  ✓ {report.checkpoint.size:,} entries".ljust(20) + "in the log, in order, numbered without a gap")

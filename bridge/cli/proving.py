@@ -135,7 +135,9 @@ def verify_proof(path: Path, key: "VerifierKey", policy: "Policy | None", as_jso
     say(f"  ✓ checkpoint   of {checkpoint.size:,} entries, signed by {key.name}")
     if policy is not None:
         say(f"  ✓ witnesses    {', '.join(map(printable, witnesses)) or 'none needed'}")
-    say(f"  ✓ entry {proof.index:,}".ljust(17) + printable(json.dumps(entry, ensure_ascii=False, sort_keys=True), 2_000))
+    say(
+        f"  ✓ entry {proof.index:,}".ljust(17) + printable(json.dumps(entry, ensure_ascii=False, sort_keys=True), 2_000)
+    )
     say("VALID.")
 
 

@@ -59,7 +59,9 @@ def list_(folder: Folder = DEFAULT, as_json: Json = False) -> None:
 
     keeper = WitnessFolder(folder)
     keeper.key()
-    rows = [{"origin": origin, "size": keeper.seen(origin).size, "vkey": str(key)} for origin, key in keeper.logs().items()]
+    rows = [
+        {"origin": origin, "size": keeper.seen(origin).size, "vkey": str(key)} for origin, key in keeper.logs().items()
+    ]
     columns = [("log", lambda row: row["origin"]), ("entries seen", lambda row: f"{row['size']:,}")]
     listing(rows, as_json, columns, empty="No log is watched. Watch one: conclave witness add LOG.VKEY")
 

@@ -124,7 +124,9 @@ class WitnessRounds:
         """The earliest of the times that the witnesses gave, and not later than now."""
         return min([self._clock(), *(one.at * SECOND for one in found)])
 
-    async def _ask(self, session: aiohttp.ClientSession, witness: Witness, checkpoint: Checkpoint, note: bytes) -> bytes:
+    async def _ask(
+        self, session: aiohttp.ClientSession, witness: Witness, checkpoint: Checkpoint, note: bytes
+    ) -> bytes:
         """The witness's signature line; nothing, and a failure noted, where it does not cosign."""
         try:
             line = await self._cosignature(session, witness, checkpoint, note)
@@ -146,7 +148,9 @@ class WitnessRounds:
                 )
             proof = await self._audit.consistency(old, checkpoint.size)
             body = Submission(old=old, proof=proof, note=note).encode()
-            async with session.post(f"{witness.url.rstrip('/')}/add-checkpoint", data=body, allow_redirects=False) as response:
+            async with session.post(
+                f"{witness.url.rstrip('/')}/add-checkpoint", data=body, allow_redirects=False
+            ) as response:
                 answer = (await response.content.read(MAX_REQUEST)).decode(errors="replace")
             if response.status != CONFLICT:
                 break

@@ -83,11 +83,7 @@ def refuse_person(user_id: str, charter: Charter, roster: Roster, now: Instant) 
     person = roster.person(user_id)
     if person is None:
         return _unknown(user_id)
-    return (
-        _refuse_standing(person, roster, now)
-        or refuse_admission(person, charter)
-        or refuse_engagement(charter, now)
-    )
+    return _refuse_standing(person, roster, now) or refuse_admission(person, charter) or refuse_engagement(charter, now)
 
 
 def refuse_company(person: PersonRecord, company: CompanyRecord | None, now: Instant) -> Refusal | None:

@@ -58,7 +58,7 @@ def test_the_key_of_a_witness_is_another_than_that_of_a_log() -> None:
     assert VerifierKey.parse(str(key), algorithm=COSIGNATURE) == key
     assert key.key_id != WITNESS.public.key_id
     for text, algorithm in ((str(key), 1), (str(WITNESS.public), COSIGNATURE)):
-        with pytest.raises(NoteError, match="^the verifier key is not an Ed25519 key"):
+        with pytest.raises(NoteError, match=r"^the verifier key is not an Ed25519 key"):
             VerifierKey.parse(text, algorithm=algorithm)
 
 

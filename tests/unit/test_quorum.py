@@ -1,9 +1,11 @@
 """Policy files: whose word is needed."""
 
+from collections.abc import Callable
 from itertools import combinations
 
 import pytest
 
+from audit.note import VerifierKey
 from audit.quorum import Policy, PolicyError, parse_policy
 from tests.ledger import signing_key
 
@@ -40,7 +42,9 @@ def test_logs_witnesses_and_their_addresses() -> None:
         ),
     ],
 )
-def test_a_quorum_is_met_by_these_and_by_no_others(lines, needed) -> None:  # type: ignore[no-untyped-def]
+def test_a_quorum_is_met_by_these_and_by_no_others(
+    lines: list[str], needed: Callable[[set[VerifierKey]], bool]
+) -> None:
     found = policy(*lines)
     for count in range(5):
         for some in combinations(KEYS, count):

@@ -156,6 +156,17 @@ async def test_an_export_has_the_witnesses_word_and_the_policy(stage: Stage, tmp
     assert files["policy.tlog-policy"] == (tmp_path / "policy.tlog-policy").read_bytes()
 
 
+async def test_the_proof_of_an_entry_has_the_witnesses_word(stage: Stage) -> None:
+    await stage.rounds.go_round()
+    await stage.grow()
+    (newest,) = (await stage.hub.entries())[-1:]
+    found = await stage.hub.api("GET", "/v1/ledger/entries/0")
+    assert len(cosignatures(found["checkpoint"].encode(), stage.keys, verify_ed25519)) == 3
+    last = await stage.hub.api("GET", f"/v1/ledger/entries/{len(await stage.hub.entries()) - 1}")
+    assert last["entry"]["source_seq"] == newest["source_seq"]
+    assert cosignatures(last["checkpoint"].encode(), stage.keys, verify_ed25519) == [], "nobody cosigned that far yet"
+
+
 async def test_any_client_of_such_logs_can_follow_the_files(stage: Stage) -> None:
     for _ in range(60):
         await stage.hub.api("POST", "/v1/roles/grant", {"person": "dana@contoso.example", "role": "auditor"})
@@ -172,7 +183,7 @@ async def test_any_client_of_such_logs_can_follow_the_files(stage: Stage) -> Non
             assert answer.status == 200, (path, await answer.text())
             kept = "no-cache" if path == "checkpoint" else "immutable"
             assert kept in answer.headers["Cache-Control"]
-            return await answer.read()
+            return bytes(await answer.read())
 
     key = stage.hub.hub.services.audit.log_key
     checkpoint = Checkpoint.parse(open_note(await get("checkpoint"), key, verify_ed25519))
@@ -200,7 +211,8 @@ async def test_the_log_is_for_those_who_may_read_it(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["tile/0/999", "tile/0/000", "tile/9/000.p/1", "tile/entries/000.p/255", "tile/0/0", "tile/x", "tile/0/000.p/0"]
+    "path",
+    ["tile/0/999", "tile/0/000", "tile/9/000.p/1", "tile/entries/000.p/255", "tile/0/0", "tile/x", "tile/0/000.p/0"],
 )
 async def test_what_the_log_does_not_have_is_not_there(stage: Stage, path: str) -> None:
     headers = {"Authorization": f"Bearer {stage.hub.admin_token}"}

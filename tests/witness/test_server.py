@@ -125,7 +125,5 @@ def test_a_log_is_watched_once_and_a_witness_made_once(folder: WitnessFolder) ->
     with pytest.raises(WitnessFolderError, match="cannot be a witness's name"):
         WitnessFolder(folder.root / "b").create("a b")
     folder.add(OTHER.public)
-    assert list(sorted(folder.logs())) == [LOG.name, OTHER.name]
+    assert sorted(folder.logs()) == [LOG.name, OTHER.name]
     assert all(read_head(path) == Head() for path in folder.root.glob("logs/*/head.json"))
-
-
