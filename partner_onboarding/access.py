@@ -82,7 +82,9 @@ class AccessService:
             found = await store.credential(credential_id)
             hashed = found[1] if found else b"\0" * 32
             if not hmac.compare_digest(hashed, secret_hash(secret)) or found is None:
-                raise NotAuthenticatedError("the credential is not known here", hint="conclave login")
+                raise NotAuthenticatedError(
+                    "the credential is not known here", hint="conclave credential issue makes a new one"
+                )
             return await self._principal(connection, found[0])
 
     async def _principal(self, connection: AsyncConnection, item: Credential) -> Principal:

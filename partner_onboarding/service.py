@@ -158,7 +158,7 @@ class OnboardingService:
         async with self._db.begin() as tx:
             before = await self._company(tx, company_id)
             if before.suspended is suspended:
-                raise ConflictError(f"{company_id} is {'suspended' if suspended else 'not suspended'} already")
+                raise ConflictError(f"{company_id} is {'suspended already' if suspended else 'not suspended'}")
             after = replace(before, suspended=suspended)
             await CompanyStore(tx).save(after)
             await DocumentStore(tx).put_company(after.record(), self._clock())
@@ -284,7 +284,7 @@ class OnboardingService:
             if before.id == actor:
                 raise ConflictError("nobody suspends or resumes themselves")
             if before.suspended is suspended:
-                raise ConflictError(f"{before.name} is {'suspended' if suspended else 'not suspended'} already")
+                raise ConflictError(f"{before.name} is {'suspended already' if suspended else 'not suspended'}")
             after = replace(before, suspended=suspended)
             await PersonStore(tx).save(after)
             await self._put_record(tx, after)
@@ -328,7 +328,9 @@ class OnboardingService:
             store = PersonStore(tx)
             changed = await (store.join_team if member else store.leave_team)(person.id, team)
             if not changed:
-                raise ConflictError(f"{person.name} is {'in' if member else 'not in'} the team {team} already")
+                raise ConflictError(
+                    f"{person.name} is {'in the team ' + team + ' already' if member else 'not in the team ' + team}"
+                )
             await self._put_record(tx, person)
             draft = Draft(
                 kind="team.joined" if member else "team.left",

@@ -8,21 +8,21 @@ from aiohttp import web
 
 from audit.store import EntryRow
 from bridge.api.call import Call
+from bridge.api.ledger_models import GrowthProof, GrowthQuery, RoomCompleteness
 from bridge.api.models import (
     EntryProof,
     EntryQuery,
     EntryView,
     ExportView,
-    GrowthProof,
-    GrowthQuery,
     LedgerView,
     NoBody,
     NoQuery,
     Page,
 )
 from bridge.api.views import entry_fields, entry_view, people_in
+from bridge.completeness import compare
 from bridge.services import Services
-from config.errors import InvalidInputError
+from config.errors import InvalidInputError, NotFoundError
 from partner_onboarding.store import PersonStore
 from spaces.store import DocumentStore, RoomStore
 
@@ -71,6 +71,24 @@ async def prove_growth(call: Call[GrowthQuery, NoBody]) -> GrowthProof:
     """The proof that the log of ``first`` entries is a prefix of the log of ``second`` (RFC 9162, section 2.1.4)."""
     proof = await call.services.audit.growth(call.query.first, call.query.second)
     return GrowthProof(first=call.query.first, second=call.query.second, proof=[_base64(node) for node in proof])
+
+
+async def compare_room(call: Call[NoQuery, NoBody]) -> RoomCompleteness:
+    """Whether the ledger has each event that the homeserver has of a room, and no other; slow for a long history."""
+    services = call.services
+    view, _ = await services.partnerships.room(call.path["room"])
+    if view.room.room_id is None:
+        raise NotFoundError(f"the room {view.room.key} was not made yet", hint="conclave room show")
+    found = await compare(view.room.room_id, services.homeserver, services.audit)
+    return RoomCompleteness(
+        room=view.room.key,
+        room_id=view.room.room_id,
+        events=found.events,
+        agrees=found.holds,
+        unrecorded=list(found.unrecorded),
+        unknown=list(found.unknown),
+        repeated=list(found.repeated),
+    )
 
 
 async def order_export(call: Call[NoQuery, NoBody]) -> ExportView:

@@ -348,21 +348,6 @@ class EntryProof(EntryView):
     checkpoint: str
 
 
-class GrowthQuery(NoQuery):
-    """Between which two sizes of the log."""
-
-    first: int = Field(ge=0)
-    second: int = Field(ge=0)
-
-
-class GrowthProof(_Model):
-    """A consistency proof between two sizes of the log; hashes in base64."""
-
-    first: int
-    second: int
-    proof: list[str]
-
-
 class LedgerView(_Model):
     """Where the ledger stands."""
 

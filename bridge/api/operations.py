@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from bridge.api import access, federation, holds, ledger, partners, plans, walls
+from bridge.api import ledger_models as lm
 from bridge.api import models as m
 from bridge.api import models_holds as h
 from bridge.api import plan_models as pm
@@ -202,7 +203,8 @@ OPERATIONS: tuple[Operation, ...] = (
     _read("/v1/ledger", P.READ_LEDGER, ledger.show_ledger, m.LedgerView),
     _read("/v1/ledger/entries", P.READ_LEDGER, ledger.list_entries, m.Page[m.EntryView], m.EntryQuery),
     _read("/v1/ledger/entries/{position}", P.READ_LEDGER, ledger.show_entry, m.EntryProof),
-    _read("/v1/ledger/consistency", P.READ_LEDGER, ledger.prove_growth, m.GrowthProof, m.GrowthQuery),
+    _read("/v1/ledger/rooms/{room}", P.READ_LEDGER, ledger.compare_room, lm.RoomCompleteness),
+    _read("/v1/ledger/consistency", P.READ_LEDGER, ledger.prove_growth, lm.GrowthProof, lm.GrowthQuery),
     _write("/v1/exports", P.EXPORT_LEDGER, ledger.order_export, m.ExportView, status=201),
     Operation(
         method="GET",

@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from audit.verify import Report
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="The ledger: follow, export, verify."
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="The ledger: tail, prove, export, verify."
 )
 APPS = {"audit": app}
 
@@ -213,6 +214,44 @@ app.command()(prove)
 
 
 @app.command()
+def reconcile(
+    ctx: typer.Context,
+    room: Annotated[str | None, typer.Option(help="Only this room, by key or Matrix id.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the ledger with the homeserver's own history of the rooms; exit status 1 where they differ."""
+    client = client_of(ctx)
+    rooms = [room] if room is not None else [item["key"] for item in client.items("/v1/rooms") if item["room_id"]]
+    found = [client.get(f"/v1/ledger/rooms/{quote(name, safe='')}") for name in rooms]
+    if as_json:
+        write_json(found)
+    else:
+        for item in found:
+            say(f"  {'✓' if item['agrees'] else '✗'} {item['room']}  {item['room_id']}  {item['events']:,} events")
+            for name, what in _DIFFERENCES.items():
+                for event_id in item[name]:
+                    say(f"      {printable(event_id, 300)} {what}")
+        events = sum(item["events"] for item in found)
+        say(
+            f"{len(found)} rooms, {events:,} events"
+            + (": the ledger has each of them, once." if _agree(found) else ".")
+        )
+    if not _agree(found):
+        raise typer.Exit(1)
+
+
+_DIFFERENCES = {
+    "unrecorded": "is at the homeserver and not in the ledger",
+    "unknown": "is in the ledger and not at the homeserver",
+    "repeated": "is in the ledger more than once",
+}
+
+
+def _agree(found: list[dict[str, Any]]) -> bool:
+    return all(item["agrees"] for item in found)
+
+
+@app.command()
 def verify(
     bundle: Annotated[Path, typer.Argument(help="The exported folder, or the file of a proof.")],
     vkey: Annotated[Path, typer.Option(help="The log's public key, which you got by another way than the export.")],
@@ -256,7 +295,7 @@ def _read_key(path: Path) -> "VerifierKey":
         raise CallFailedError(
             f"{path} is not a log's public key: {reason}",
             code="vkey",
-            hint="name the file log.vkey that you got when the hub was set up",
+            hint="name the log.vkey that you got when the hub was set up; on its own machine it is .conclave/log.vkey",
             usage=True,
         ) from None
 

@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "hold": ("hold", "Legal holds: what they cover is neither taken back nor deleted."),
     "plan": ("plan", "What would change in the rooms; exit status 3 when something would."),
     "apply": ("plan", "Carry out a plan, exactly."),
-    "audit": ("audit", "The ledger: follow, export, verify."),
+    "audit": ("audit", "The ledger: tail, prove, export, verify."),
     "role": ("role", "Who of the host company may do what."),
     "credential": ("credential", "Credentials of people's devices."),
     "login": ("session", "Use a hub from this machine."),

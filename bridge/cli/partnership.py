@@ -19,6 +19,8 @@ APPS = {"partnership": app}
 
 PATIENCE_S = 120
 LOOK_S = 0.2
+_OPEN = "Open. Everyone concerned sees it in their client now."
+_EMPTY = "Open, and empty: people come in as they enrol. Next: conclave person invite"
 
 Partnership = Annotated[str, typer.Argument(help="The partnership's id, such as northwind.")]
 Wait = Annotated[bool, typer.Option(help="Wait until every room is as it should be.")]
@@ -45,7 +47,7 @@ def open_(
         say(f"  + {room['kind']:<8} {room['name']:<24} {_features(room)}")
     say(f"  + people   {_people(client, partner, team)}")
     if found["settled"]:
-        say("Open. Everyone concerned sees it in their client now.")
+        say(_OPEN if any(room["members"] for room in found["rooms"]) else _EMPTY)
     else:
         say(f"Opening. Next: conclave partnership show {found['id']}")
 

@@ -90,18 +90,22 @@ def login(
 
 
 def logout(ctx: typer.Context) -> None:
-    """Make this machine's credential useless, and forget it."""
-    client = client_of(ctx)
+    """Make the credential that ``conclave login`` keeps here useless, and forget it."""
+    options: dict[str, Any] = ctx.find_root().obj
     logins = _read_logins()
     hubs = dict(logins.get("hubs", {}))
-    if client.url not in hubs:
+    url = (options["hub"] or "").rstrip("/") or str(logins.get("default", ""))
+    if url not in hubs:
         raise CallFailedError(
-            "this is the hub's own machine; its credential stays", code="local", hint="conclave credential revoke ID"
+            f"nobody is signed in to {url or 'any hub'} here; the credential of a hub's own machine stays",
+            code="not_signed_in",
+            hint="conclave credential revoke ID",
         )
+    client = HubClient(url=url, token=hubs.pop(url))
+    name = client.get("/v1/whoami")["name"]
     client.post("/v1/logout")
-    hubs.pop(client.url)
     _write_logins({"default": next(iter(hubs), ""), "hubs": hubs})
-    say(f"Signed out of {client.url}; the credential is revoked.")
+    say(f"Signed out of {url}: the credential of {name} is revoked.")
 
 
 def whoami(ctx: typer.Context, as_json: Json = False) -> None:

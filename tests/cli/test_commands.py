@@ -183,7 +183,23 @@ def test_a_credential_is_revoked(run: Run, names: Callable[[str], str]) -> None:
 
 def test_the_hubs_own_machine_does_not_log_out(run: Run) -> None:
     ran = run("logout")
-    assert (ran.status, ran.err.splitlines()[0]) == (1, "conclave: this is the hub's own machine; its credential stays")
+    assert (ran.status, ran.err.splitlines()[0]) == (
+        1,
+        "conclave: nobody is signed in to any hub here; the credential of a hub's own machine stays",
+    )
+
+
+def test_who_signed_in_on_the_hubs_own_machine_signs_out_and_the_administrator_does_not(
+    run: Run, monkeypatch: pytest.MonkeyPatch, names: Callable[[str], str], served_hub: ServedHub
+) -> None:
+    email = f"{names('ina')}@contoso.example"
+    run("person", "invite", "--company", "contoso", "--name", "Ina", "--email", email)
+    token = run("credential", "issue", email, "--device", "laptop").out.strip()
+    monkeypatch.setattr("sys.stdin", _Input(token + "\n"))
+    assert "to act as Ina: --hub" in run("login", served_hub.url).out
+    assert run("logout").out == f"Signed out of {served_hub.url}: the credential of Ina is revoked.\n"
+    assert run("whoami", "--json").data["name"] == "Dana Fox"
+    assert run("credential", "list", "--person", email, "--json").data[0]["revoked_at"]
 
 
 def test_the_trail_is_followed_exported_and_verified(

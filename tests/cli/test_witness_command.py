@@ -1,5 +1,6 @@
 """``conclave witness``, ``audit prove`` and what verifies it, by hand."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -115,3 +116,10 @@ def test_two_checkpoints_are_held_against_each_other(run: Run, tmp_path: Path, s
     assert (ran.status, "is no checkpoint of this log" in ran.err) == (2, True)
     assert "name what to prove" in run("audit", "prove").err
     assert run("audit", "prove", "--between", str(old), str(old), "--json").data["extends"] is True
+
+
+def test_the_ledger_is_compared_with_the_homeserver(run: Run) -> None:  # noqa: F811  # the fixture
+    ran = run("audit", "reconcile")
+    assert ran.status == 0, ran.out
+    assert re.search(r"^\d+ rooms, [\d,]+ events: the ledger has each of them, once\.$", ran.out.splitlines()[-1])
+    assert "no room 'rm_none'" in run("audit", "reconcile", "--room", "rm_none").err

@@ -1,0 +1,32 @@
+"""What the calls about the ledger take and answer, beside those of ``bridge.api.models``."""
+
+from pydantic import Field
+
+from bridge.api.models import NoQuery, _Model
+
+
+class GrowthQuery(NoQuery):
+    """Between which two sizes of the log."""
+
+    first: int = Field(ge=0)
+    second: int = Field(ge=0)
+
+
+class GrowthProof(_Model):
+    """A consistency proof between two sizes of the log; hashes in base64."""
+
+    first: int
+    second: int
+    proof: list[str]
+
+
+class RoomCompleteness(_Model):
+    """A room's events at the homeserver and in the ledger; differences by event id."""
+
+    room: str
+    room_id: str
+    events: int
+    agrees: bool
+    unrecorded: list[str]
+    unknown: list[str]
+    repeated: list[str]

@@ -1,0 +1,79 @@
+"""The ledger beside the homeserver's own timeline: each difference by its event id."""
+
+from dataclasses import replace
+
+from audit.store import EntryRow
+from bridge.completeness import Completeness, compare
+from tests.fakes.hub import FakeHub
+
+PERSON = "@person1.contoso:conclave.test"
+SEALED = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "c", "session_id": "s"}
+
+
+async def compared(hub: FakeHub, room: str) -> Completeness:
+    return await compare(room, hub.homeserver, hub.hub.services.audit)
+
+
+async def staged(hub: FakeHub) -> str:
+    room = (await hub.stage())["Deals"]
+    for _ in range(30):
+        hub.homeserver.send(room, PERSON, "m.room.encrypted", SEALED)
+    await hub.settle()
+    return room
+
+
+async def test_every_room_agrees(fake_hub: FakeHub) -> None:
+    await staged(fake_hub)
+    for room_id, room in fake_hub.homeserver.rooms.items():
+        found = await compared(fake_hub, room_id)
+        assert found == Completeness(events=len(room.events))
+        assert found.holds
+
+
+async def test_what_was_not_delivered_is_named(fake_hub: FakeHub) -> None:
+    room = await staged(fake_hub)
+    fake_hub.homeserver.send(room, PERSON, "m.room.encrypted", SEALED)
+    fake_hub.homeserver.outbox = []
+    newest = fake_hub.homeserver.rooms[room].events[-1]["event_id"]
+    found = await compared(fake_hub, room)
+    assert (found.unrecorded, found.unknown, found.holds) == ((newest,), (), False)
+
+
+async def test_what_the_homeserver_lost_is_named(fake_hub: FakeHub) -> None:
+    room = await staged(fake_hub)
+    gone = fake_hub.homeserver.rooms[room].events.pop(-3)["event_id"]
+    found = await compared(fake_hub, room)
+    assert (found.unrecorded, found.unknown, found.holds) == ((), (gone,), False)
+
+
+async def test_what_stands_in_the_ledger_twice_is_named(fake_hub: FakeHub) -> None:
+    room = await staged(fake_hub)
+    audit = fake_hub.hub.services.audit
+
+    class Twice:
+        """The ledger with its newest entry of the room repeated."""
+
+        async def page(self, *, start: int, limit: int, kind: str | None, room: str | None) -> list[EntryRow]:
+            rows = await audit.page(start=start, limit=limit, kind=kind, room=room)
+            return [*rows, *(replace(row, position=row.position + 1) for row in rows[-1:])]
+
+    found = await compare(room, fake_hub.homeserver, Twice())
+    assert found.repeated == (fake_hub.homeserver.rooms[room].events[-1]["event_id"],)
+    assert not found.holds
+
+
+async def test_an_entry_that_only_speaks_of_an_event_is_no_record_of_it(fake_hub: FakeHub) -> None:
+    room = await staged(fake_hub)
+    fake_hub.clock.now += 60_000
+    fake_hub.homeserver.backdoor(room, PERSON, "m.room.name", {"name": "Taken"}, "")
+    await fake_hub.settle()
+    assert await fake_hub.entries("drift.found")
+    assert (await compared(fake_hub, room)).holds
+
+
+async def test_whoever_reads_the_ledger_may_ask(fake_hub: FakeHub) -> None:
+    room = await staged(fake_hub)
+    found = await fake_hub.api("GET", f"/v1/ledger/rooms/{room}")
+    assert (found["agrees"], found["events"]) == (True, len(fake_hub.homeserver.rooms[room].events))
+    answer = await fake_hub.request("GET", "/v1/ledger/rooms/rm_none")
+    assert (answer.status, answer.body["code"]) == (404, "not_found")
