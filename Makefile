@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-b
 LOCK := uv pip compile pyproject.toml --extra homeserver --group build --universal --generate-hashes \
     --python-version 3.11 --no-header --no-build --quiet
 
-.PHONY: help demo test test-long test-model test-workers check up bench docs format lock test-compose clean
+.PHONY: help demo test test-long test-model test-workers check up bench docs format lock verifier test-compose clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -58,6 +58,10 @@ bench: $(VENV)/.dev ## the measurements of benchmarks/README.md
 docs: $(VENV)/.dev ## write the generated documents anew
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/python -m tests.silence.document
+
+verifier: $(VENV)/.runtime ## the offline verifier as one file, dist/conclave-verify.pyz
+	@$(BIN)/python -m audit.zipped dist/conclave-verify.pyz
+	@echo "dist/conclave-verify.pyz: needs Python 3.11 and the package cryptography"
 
 test-compose: $(VENV)/.dev ## build and run docker-compose.yml for real, and tell the story against it
 	@$(BIN)/python -m pytest tests/compose -p no:xdist --run-compose

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from audit.note import COSIGNATURE, NoteError, VerifierKey
+from audit.cosignature import cosignatures
+from audit.note import COSIGNATURE, NoteError, VerifierKey, Verify
 
 NONE = "none"
 
@@ -56,6 +57,19 @@ class Policy:
             return self.witnesses[name].key in keys
         group = self.groups[name]
         return sum(self._holds(member, keys) for member in group.members) >= group.least
+
+
+def witnessed(note: bytes, policy: Policy, verify: Verify) -> list[str]:
+    """The names of those of the policy's witnesses who cosigned the checkpoint in ``note``.
+
+    Raises:
+        NoteError: Not enough of them did, or a cosignature is forged.
+    """
+    found = [one.witness for one in cosignatures(note, policy.keys(), verify)]
+    if not policy.met(found):
+        names = ", ".join(key.name for key in found) or "nobody"
+        raise NoteError(f"the policy's quorum {policy.quorum} is not met: cosigned by {names}")
+    return [key.name for key in found]
 
 
 def parse_policy(text: str) -> Policy:

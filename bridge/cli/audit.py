@@ -17,7 +17,7 @@ from audit.printable import printable
 from bridge.cli.client import HubClient
 from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Json, say, show, write_json
-from bridge.cli.proving import prove, read_policy, verify_proof, witnessed
+from bridge.cli.proving import prove, read_policy, verify_proof
 from bridge.cli.session import client_of
 
 if TYPE_CHECKING:
@@ -328,11 +328,15 @@ def _witnessed(bundle: Path, policy: "Policy | None") -> list[str]:
         VerificationError: Not enough of them did.
     """
     from audit.files import Folder
+    from audit.keys import verify_ed25519
     from audit.note import NoteError
+    from audit.quorum import witnessed
     from audit.verify import CHECKPOINT, VerificationError
 
+    if policy is None:
+        return []
     try:
-        return witnessed(Folder(bundle).read(CHECKPOINT), policy)
+        return witnessed(Folder(bundle).read(CHECKPOINT), policy, verify_ed25519)
     except NoteError as error:
         meaning = "the log was not seen by those whom you trust, or it shows them another history than you"
         raise VerificationError("witnesses", str(error), where=CHECKPOINT, meaning=meaning) from None

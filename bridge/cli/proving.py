@@ -115,12 +115,13 @@ def verify_proof(path: Path, key: "VerifierKey", policy: "Policy | None", as_jso
     from audit.keys import verify_ed25519
     from audit.note import NoteError
     from audit.proof import EntryProof
+    from audit.quorum import witnessed
     from audit.tree import ProofError
 
     try:
         proof = EntryProof.parse(path.read_bytes())
         checkpoint = proof.verify(key, verify_ed25519)
-        witnesses = witnessed(proof.note, policy)
+        witnesses = [] if policy is None else witnessed(proof.note, policy, verify_ed25519)
     except (OSError, NoteError, ProofError) as error:
         if as_json:
             write_json({"valid": False, "detail": str(error)})
@@ -139,25 +140,6 @@ def verify_proof(path: Path, key: "VerifierKey", policy: "Policy | None", as_jso
         f"  ✓ entry {proof.index:,}".ljust(17) + printable(json.dumps(entry, ensure_ascii=False, sort_keys=True), 2_000)
     )
     say("VALID.")
-
-
-def witnessed(note: bytes, policy: "Policy | None") -> list[str]:
-    """Who of the policy's witnesses cosigned the checkpoint in ``note``; empty without a policy.
-
-    Raises:
-        NoteError: Not enough of them did, or a cosignature is forged.
-    """
-    from audit.cosignature import cosignatures
-    from audit.keys import verify_ed25519
-    from audit.note import NoteError
-
-    if policy is None:
-        return []
-    found = [one.witness for one in cosignatures(note, policy.keys(), verify_ed25519)]
-    if not policy.met(found):
-        names = ", ".join(key.name for key in found) or "nobody"
-        raise NoteError(f"the policy's quorum {policy.quorum} is not met: cosigned by {names}")
-    return [key.name for key in found]
 
 
 def read_policy(path: Path | None) -> "Policy | None":
