@@ -123,14 +123,13 @@ class AuditService:
         """As :meth:`consistency`, for whoever asks.
 
         Raises:
-            InvalidInputError: The sizes are not in order.
-            NotFoundError: The signed log is not that large.
+            InvalidInputError: The sizes are not in order, or the signed log is not that large.
         """
         if first > second:
             raise InvalidInputError(f"first is {first}, and second only {second}", field="second")
         signed = (await self.status()).head.signed_size
         if second > signed:
-            raise NotFoundError(f"the signed log has {signed} entries")
+            raise InvalidInputError(f"the signed log has {signed} entries, not {second}", field="second")
         return await self.consistency(first, second)
 
     async def tile(self, level: int, index: int, width: int) -> bytes:

@@ -10,6 +10,8 @@ import pytest
 from spaces.policy.direct import direct_key
 from tests.live import Answer, LiveHub, Scene, User, until
 
+pytestmark = pytest.mark.long
+
 ELEMENT = {
     "preset": "trusted_private_chat",
     "visibility": "private",
