@@ -13,13 +13,19 @@ from audit.heads import read_head, write_head
 from audit.keys import SigningKey
 from audit.note import Checkpoint, sign_note
 from audit.tree import Head, ProofError, verify_consistency
-from config.errors import ConclaveError
+from config.errors import ConclaveError, UnavailableError
 
 
 class SignerRefusedError(ConclaveError):
     """The checkpoint does not extend what was signed before: the log was rolled back, forked or tampered with."""
 
     code = "signer_refused"
+
+
+class SignerUnavailableError(UnavailableError):
+    """The signer does not answer; what is not signed waits."""
+
+    code = "signer_unavailable"
 
 
 NOTHING = Head()
@@ -37,7 +43,12 @@ class CheckpointSigner(Protocol):
 
         Raises:
             SignerRefusedError: It does not extend the last head.
+            SignerUnavailableError: It does not answer.
         """
+        ...
+
+    async def close(self) -> None:
+        """Give up what it holds open."""
         ...
 
 
@@ -71,6 +82,9 @@ class LocalSigner:
             raise SignerRefusedError(f"this key signs for {self._key.name}, not for {checkpoint.origin}")
         async with self._turn:
             return await self._sign(checkpoint, proof)
+
+    async def close(self) -> None:
+        """Nothing is held open."""
 
     async def _sign(self, checkpoint: Checkpoint, proof: Sequence[bytes]) -> bytes:
         try:

@@ -14,7 +14,7 @@ from audit.entry import Draft, system_actor
 from audit.inbox import Inbox
 from audit.sequencer import Sequencer
 from audit.service import AuditService
-from audit.signer import SignerRefusedError
+from audit.signer import SignerRefusedError, SignerUnavailableError
 from audit.store import LedgerConflictError
 from bridge.api.log import add_log
 from bridge.api.server import add_api, api_errors
@@ -121,9 +121,9 @@ class Hub:
             readiness.signing_error = None
         except LedgerConflictError as error:
             log.warning("sequencer_overtaken", reason=error.message)
-        except SignerRefusedError as error:
+        except (SignerRefusedError, SignerUnavailableError) as error:
             if readiness.signing_error is None:
-                log.error("signer_refused", reason=error.message)
+                log.error(error.code, reason=error.message)
             readiness.signing_error = error.message
             await asyncio.sleep(RETRY_S)
         try:
@@ -178,6 +178,7 @@ async def open_hub(
             yield hub
         finally:
             await homeserver.close()
+            await keys.signer.close()
     finally:
         await db.close()
 
@@ -265,7 +266,7 @@ def _audit(clock: Clock, db: Database, keys: Keys, api: Inbox) -> AuditService:
         db,
         api,
         clock,
-        log_key=keys.log.public,
+        log_key=keys.log,
         export_key=keys.export,
         software=SOFTWARE,
         new_export=lambda: _new_id("exp"),

@@ -7,14 +7,17 @@ never made anew: a new key would be a new log.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit.entry import Draft, system_actor
 from audit.inbox import Inbox
 from audit.keys import KeyFileError, SigningKey, create_key, read_key
-from audit.signer import LocalSigner
+from audit.note import VerifierKey
+from audit.signer import CheckpointSigner, LocalSigner
 from audit.store import LedgerStore
+from bridge.signer.remote import RemoteSigner, fetch_vkey
 from bridge.version import SOFTWARE
 from config.clock import Clock
 from config.db import Database
@@ -33,12 +36,12 @@ THIS_MACHINE = "this machine"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """The hub's private keys."""
+    """The hub's private keys, the log's public one, and who signs for it."""
 
-    log: SigningKey
+    log: VerifierKey
     export: SigningKey
     document: SigningKey
-    signer: LocalSigner
+    signer: CheckpointSigner
 
 
 async def is_founded(db: Database, settings: Settings) -> bool:
@@ -63,9 +66,9 @@ def load_keys(state: StateDirectory, settings: Settings, *, founded: bool) -> Ke
     Raises:
         KeyFileError: A key is missing or broken.
         SignerRefusedError: The signer's memory is missing or broken.
+        SignerUnavailableError: The signer is another process, and does not answer.
     """
     names: Mapping[str, str] = {
-        "log": settings.origin,
         "export": f"{settings.origin}/export",
         "document": f"{settings.origin}/documents",
     }
@@ -73,11 +76,29 @@ def load_keys(state: StateDirectory, settings: Settings, *, founded: bool) -> Ke
     for use, name in names.items():
         path = state.keys / f"{use}.key"
         keys[use] = read_key(path) if founded or path.exists() else create_key(path, name)
-    memory = state.keys / "signer.json"
+    log, signer = _remote(settings.ledger.signer, settings) or _local(state, settings, founded=founded)
+    state.log_vkey.write_text(f"{log}\n")
+    return Keys(**keys, log=log, signer=signer)
+
+
+def _local(state: StateDirectory, settings: Settings, *, founded: bool) -> tuple[VerifierKey, CheckpointSigner]:
+    path, memory = state.keys / "log.key", state.keys / "signer.json"
+    key = read_key(path) if founded or path.exists() else create_key(path, settings.origin)
     if not founded and not memory.exists():
         LocalSigner.initialise(memory)
-    state.log_vkey.write_text(f"{keys['log'].public}\n")
-    return Keys(**keys, signer=LocalSigner(keys["log"], memory))
+    return key.public, LocalSigner(key, memory)
+
+
+def _remote(socket: Path | None, settings: Settings) -> tuple[VerifierKey, CheckpointSigner] | None:
+    if socket is None:
+        return None
+    key = fetch_vkey(socket)
+    if key.name != settings.origin:
+        raise SettingsError(
+            f"the signer at {socket} signs for the log {key.name}, and this hub's is {settings.origin}",
+            hint="set ledger.origin, or make a signer for this log: conclave signer init",
+        )
+    return key, RemoteSigner(socket, key)
 
 
 async def check_log_key(db: Database, keys: Keys) -> None:
@@ -88,9 +109,9 @@ async def check_log_key(db: Database, keys: Keys) -> None:
     """
     async with db.read() as connection:
         first = await LedgerStore(connection).entry(0)
-    if first is not None and json.loads(first.body)["data"].get("log_key") != str(keys.log.public):
+    if first is not None and json.loads(first.body)["data"].get("log_key") != str(keys.log):
         raise KeyFileError(
-            "the log in the database was opened with another key than keys/log.key of the state directory",
+            "the log in the database was opened with another key than the one at hand",
             hint="put database and state directory of one hub together",
         )
 
@@ -141,7 +162,7 @@ async def keep_admin_credential(state: StateDirectory, access: AccessService) ->
 async def _open_log(tx: AsyncConnection, keys: Keys, inbox: Inbox) -> None:
     data = {
         "origin": keys.log.name,
-        "log_key": str(keys.log.public),
+        "log_key": str(keys.log),
         "export_key": str(keys.export.public),
         "software": SOFTWARE,
     }

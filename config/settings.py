@@ -129,8 +129,9 @@ class DatabaseSettings(_Section):
 
 
 class LedgerSettings(_Section):
-    """The audit log."""
+    """The audit log; ``signer`` is the Unix socket of a signer in another process, which then holds the log's key."""
 
+    signer: Path | None = None
     origin: str | None = Field(default=None, pattern=r"^[^\s+]+$")
 
 

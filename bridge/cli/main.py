@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "Check the installation, and say how to mend it."),
     "config": ("config", "Settings, and the homeserver's configuration."),
     "serve": ("run", "Run the service alone, beside a homeserver of its own."),
+    "signer": ("signer", "The ledger's signer, apart from the hub."),
     "witness": ("witness", "A witness of other parties' logs."),
     "migrate": ("run", "Bring the database to the schema of this release."),
 }

@@ -118,6 +118,16 @@ def test_two_checkpoints_are_held_against_each_other(run: Run, tmp_path: Path, s
     assert run("audit", "prove", "--between", str(old), str(old), "--json").data["extends"] is True
 
 
+def test_a_signer_is_made_once_and_its_socket_is_where_it_was_named(run: Run, place: str) -> None:  # noqa: F811  # the fixture
+    made = run("signer", "init", "log.example", "--dir", place)
+    assert (made.status, made.out.splitlines()[1].strip()) == (0, (Path(place) / "log.vkey").read_text().strip())
+    assert "cannot write the key file" in run("signer", "init", "log.example", "--dir", place).err
+    ran = run("signer", "serve", "--dir", place, "--socket", f"{place}/none/s.sock")
+    assert (ran.status, "cannot listen at" in ran.err) == (1, True)
+    ran = run("signer", "serve", "--dir", f"{place}-nowhere", "--socket", f"{place}/s.sock")
+    assert (ran.status, "cannot read the key file" in ran.err) == (1, True)
+
+
 def test_the_ledger_is_compared_with_the_homeserver(run: Run) -> None:  # noqa: F811  # the fixture
     ran = run("audit", "reconcile")
     assert ran.status == 0, ran.out

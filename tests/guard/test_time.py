@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from urllib.parse import quote
 
+from audit.keys import read_key
 from config.clock import system_clock
 from spaces.policy.documents import Document, document_of
 from spaces.policy.records import Charter
@@ -67,7 +68,7 @@ async def test_a_document_with_a_wrong_signature_is_refused_and_changes_nothing(
     scene = await live.stage()
     charter = await charter_of(scene)
     item = document_of(replace(charter, open=False), system_clock() + 1_000_000)
-    for signature in (b"", b"x" * 64, live.hub.keys.log.sign(item.signed_bytes())):
+    for signature in (b"", b"x" * 64, read_key(live.state.keys / "log.key").sign(item.signed_bytes())):
         answer = await live.request(
             "PUT",
             f"{live.homeserver_url}/_synapse/conclave/v1/documents",
