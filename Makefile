@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-b
 LOCK := uv pip compile pyproject.toml --extra homeserver --group build --universal --generate-hashes \
     --python-version 3.11 --no-header --no-build --quiet
 
-.PHONY: help demo test test-long test-model test-workers check up bench docs format lock verifier test-compose clean
+.PHONY: help demo test test-long test-model test-workers test-js check up bench docs format lock verifier test-compose clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -68,6 +68,9 @@ test-compose: $(VENV)/.dev ## build and run docker-compose.yml for real, and tel
 
 test-workers: $(VENV)/.dev ## the attack suite on a Synapse with two workers, Redis and PostgreSQL
 	@$(BIN)/python -m pytest tests/workers -p no:xdist --run-workers
+
+test-js: $(VENV)/.dev ## the helper with matrix-js-sdk, Element's own stack; needs Node and npm
+	@$(BIN)/python -m pytest tests/js -p no:xdist --run-js
 
 lock: ## rewrite the lock files from pyproject.toml (needs uv)
 	$(LOCK) --group dev -o requirements-dev.lock

@@ -22,6 +22,7 @@ from tests.served import ServedHub, serve
 
 DATABASES = ("sqlite", "postgresql")
 BASE = "conclave_base"
+HERE = Path(__file__).parent
 
 
 class Postgres:
@@ -121,13 +122,14 @@ async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveHu
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-compose", action="store_true", help="run the tests that need a container engine")
     parser.addoption("--run-workers", action="store_true", help="run the tests on a Synapse with workers")
+    parser.addoption("--run-js", action="store_true", help="run the tests that need Node, with matrix-js-sdk")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for folder in ("compose", "workers"):
+    for folder in ("compose", "workers", "js"):
         if config.getoption(f"--run-{folder}"):
             continue
-        dropped = [item for item in items if folder in item.path.parts]
+        dropped = [item for item in items if item.path.is_relative_to(HERE / folder)]
         items[:] = [item for item in items if item not in dropped]
         config.hook.pytest_deselected(items=dropped)
     for item in items:
