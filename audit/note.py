@@ -130,12 +130,12 @@ def open_note(note: bytes, key: VerifierKey, verify: Verify) -> str:
         NoteError: The note is malformed, or ``key``'s signature is missing or wrong.
     """
     text, signatures = split_note(note)
-    for name, data in signatures:
-        if name == key.name and data[:KEY_ID_SIZE] == key.key_id:
-            if verify(key.public_key, data[KEY_ID_SIZE:], text.encode()):
-                return text
-            raise NoteError(f"the signature by {key.name} does not hold")
-    raise NoteError(f"no signature by {key.name} with key id {key.key_id.hex()}")
+    own = [data[KEY_ID_SIZE:] for name, data in signatures if name == key.name and data[:KEY_ID_SIZE] == key.key_id]
+    if not own:
+        raise NoteError(f"no signature by {key.name} with key id {key.key_id.hex()}")
+    if not all(verify(key.public_key, signature, text.encode()) for signature in own):
+        raise NoteError(f"the signature by {key.name} does not hold")
+    return text
 
 
 def split_note(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:

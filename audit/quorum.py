@@ -11,6 +11,7 @@ from audit.cosignature import cosignatures
 from audit.note import COSIGNATURE, NoteError, VerifierKey, Verify
 
 NONE = "none"
+MAX_GROUPS = 200
 
 
 class PolicyError(Exception):
@@ -41,7 +42,7 @@ class Policy:
     logs: tuple[VerifierKey, ...] = ()
     witnesses: Mapping[str, Witness] = field(default_factory=dict)
     groups: Mapping[str, Group] = field(default_factory=dict)
-    quorum: str = NONE
+    quorum: str
 
     def met(self, cosigned_by: Iterable[VerifierKey]) -> bool:
         """Whether the quorum is met by the witnesses with these keys."""
@@ -59,12 +60,14 @@ class Policy:
         return sum(self._holds(member, keys) for member in group.members) >= group.least
 
 
-def witnessed(note: bytes, policy: Policy, verify: Verify) -> list[str]:
-    """The names of those of the policy's witnesses who cosigned the checkpoint in ``note``.
+def witnessed(note: bytes, log: VerifierKey, policy: Policy, verify: Verify) -> list[str]:
+    """The names of those of the policy's witnesses who cosigned the checkpoint in ``note``, which ``log`` signed.
 
     Raises:
-        NoteError: Not enough of them did, or a cosignature is forged.
+        NoteError: The policy is for other logs, not enough of them did, or a cosignature is forged.
     """
+    if policy.logs and log not in policy.logs:
+        raise NoteError(f"the policy does not accept the log {log.name} with this key")
     found = [one.witness for one in cosignatures(note, policy.keys(), verify)]
     if not policy.met(found):
         names = ", ".join(key.name for key in found) or "nobody"
@@ -125,19 +128,25 @@ class _Reader:
 
     def _log(self, vkey: str, _url: str = "") -> None:
         key = VerifierKey.parse(vkey)
-        if key.public_key in {log.public_key for log in self.logs}:
+        witnesses = (witness.key for witness in self.witnesses.values())
+        if key.public_key in {one.public_key for one in (*self.logs, *witnesses)}:
             raise ValueError("this log's key stands here twice")
         self.logs.append(key)
 
     def _witness(self, name: str, vkey: str, url: str = "") -> None:
         key = VerifierKey.parse(vkey, algorithm=COSIGNATURE)
-        if key.public_key in {witness.key.public_key for witness in self.witnesses.values()}:
+        known = [*self.logs, *(witness.key for witness in self.witnesses.values())]
+        if key.public_key in {one.public_key for one in known}:
             raise ValueError("this witness's key stands here twice")
+        if (key.name, key.key_id) in {(one.name, one.key_id) for one in known}:
+            raise ValueError("another key has this one's name and hash")
         self._new(name)
         self.witnesses[name] = Witness(name=name, key=key, url=url)
 
     def _group(self, name: str, least: str, *members: str) -> None:
         self._new(name)
+        if len(self.groups) == MAX_GROUPS:
+            raise ValueError(f"a policy has at most {MAX_GROUPS} groups")
         for member in members:
             self._known(member)
         if not members or len(set(members)) != len(members):

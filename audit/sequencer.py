@@ -87,8 +87,9 @@ class Sequencer:
             await store.move_head(head, after, entries[-1].at)  # first: it keeps a second sequencer out
             await store.append(entries)
             await store.save_tiles(tiles)
-            await self._note_clock(tx, entries[-1].at - rows[-1].at)
-        self._edge = edge
+            behind = entries[-1].at - rows[-1].at
+            await self._note_clock(tx, behind)
+        self._edge, self._holding_back = edge, behind > CLOCK_TOLERANCE
         return Appended(entries=len(rows), head=after, tiles={**before.tiles(), **tiles})
 
     async def _note_clock(self, tx: AsyncConnection, behind: Millis) -> None:
@@ -97,7 +98,6 @@ class Sequencer:
             log.warning("clock_behind_ledger", behind_ms=behind)
             draft = Draft(kind="clock.corrected", actor=system_actor("sequencer"), data={"behind_ms": behind})
             await self._notices.put(tx, draft)
-        self._holding_back = behind > CLOCK_TOLERANCE
 
     async def _edge_at(self, head: LedgerHead, store: LedgerStore) -> Edge:
         """The edge of the stored tree: the one in memory where it fits, else read from the tiles."""

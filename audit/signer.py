@@ -109,5 +109,5 @@ def _read(path: Path) -> Head:
     except (OSError, ValueError):
         raise SignerRefusedError(
             f"the signer's memory {path} is missing or unreadable, so nothing more is signed",
-            hint="put the file back from a backup of the state directory",
+            hint="see docs/operators.md, 'The signer refuses'; an older copy of the file lets an older log be signed",
         ) from None

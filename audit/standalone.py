@@ -16,7 +16,7 @@ from audit.printable import printable
 from audit.proof import EntryProof
 from audit.quorum import Policy, PolicyError, parse_policy, witnessed
 from audit.tree import ProofError
-from audit.verify import CHECKPOINT, VerificationError, verify_bundle
+from audit.verify import VerificationError, strict_json, verify_bundle
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,15 +28,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         key = read_vkey(options.vkey)
-        policy = parse_policy(options.policy.read_text(errors="surrogateescape")) if options.policy else None
+        policy = _policy(options.policy) if options.policy else None
     except (OSError, NoteError, PolicyError) as error:
         parser.error(str(error))
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal without check marks
     check = _proof if options.what.is_file() else _bundle
     try:
         lines = check(options.what, key, policy)
     except VerificationError as error:
         lines = [f"✗ {error.where or error.check}: {error.detail}", f"INVALID: {error.meaning}."]
-    except (OSError, NoteError, ProofError) as error:
+    except (OSError, NoteError, ProofError, ValueError, RecursionError) as error:
         lines = [f"INVALID: {printable(str(error))}."]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0 if lines[-1] == "VALID." else 1
@@ -47,7 +48,7 @@ def _bundle(folder: Path, key: VerifierKey, policy: Policy | None) -> list[str]:
     root = base64.b64encode(report.checkpoint.root).decode()
     return [
         f"✓ checkpoint of {key.name}, root {root}",
-        *_witnesses(Folder(folder).read(CHECKPOINT), policy),
+        *_witnesses(report.note, key, policy),
         f"✓ {report.checkpoint.size:,} entries in the log, in order, numbered without a gap",
         f"✓ {report.disclosed} disclosures belong to their entries, {report.withheld} are withheld",
         f"✓ {report.files} files as the manifest lists them, export {printable(report.export)}",
@@ -58,17 +59,21 @@ def _bundle(folder: Path, key: VerifierKey, policy: Policy | None) -> list[str]:
 def _proof(file: Path, key: VerifierKey, policy: Policy | None) -> list[str]:
     proof = EntryProof.parse(file.read_bytes())
     checkpoint = proof.verify(key, verify_ed25519)
-    entry = json.dumps(json.loads(proof.extra), ensure_ascii=False, sort_keys=True)
+    entry = json.dumps(strict_json(proof.extra), ensure_ascii=False, sort_keys=True)
     return [
         f"✓ checkpoint of {key.name}, {checkpoint.size:,} entries",
-        *_witnesses(proof.note, policy),
+        *_witnesses(proof.note, key, policy),
         f"✓ entry {proof.index:,}: {printable(entry, 2_000)}",
         "VALID.",
     ]
 
 
-def _witnesses(note: bytes, policy: Policy | None) -> list[str]:
+def _policy(path: Path) -> Policy:
+    return parse_policy(path.read_bytes().decode("utf-8", errors="surrogateescape"))
+
+
+def _witnesses(note: bytes, key: VerifierKey, policy: Policy | None) -> list[str]:
     if policy is None:
         return []
-    names = ", ".join(printable(name) for name in witnessed(note, policy, verify_ed25519))
+    names = ", ".join(printable(name) for name in witnessed(note, key, policy, verify_ed25519))
     return [f"✓ cosigned by {names or 'nobody, and nobody is needed'}"]

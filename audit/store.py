@@ -61,7 +61,7 @@ class EntryRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CosignedRow:
-    """The newest checkpoint that enough witnesses cosigned; ``at`` is when the last of them did."""
+    """The newest checkpoint that enough witnesses cosigned; ``at`` is since when, in milliseconds."""
 
     size: int
     at: int

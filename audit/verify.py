@@ -73,10 +73,14 @@ class VerificationError(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What a valid bundle holds; ``last_at`` is the time of the newest entry, ``export`` the export's own name."""
+    """What a valid bundle holds; ``last_at`` is the time of the newest entry, ``export`` the export's own name.
+
+    ``note`` is the checkpoint as it was read, with every signature.
+    """
 
     checkpoint: Checkpoint
     key: VerifierKey
+    note: bytes = b""
     export: str = ""
     kinds: Counter[str] = field(default_factory=Counter)
     last_at: int | None = None
@@ -96,8 +100,9 @@ def verify_bundle(
     Raises:
         VerificationError: A check failed.
     """
-    checkpoint = _checkpoint(bundle, key, verify)
-    report = Report(checkpoint=checkpoint, key=key)
+    note = _read(bundle, CHECKPOINT, "checkpoint")
+    checkpoint = _checkpoint(note, key, verify)
+    report = Report(checkpoint=checkpoint, key=key, note=note)
     walk = _Walk(report)
     edge = _entries(bundle, checkpoint, walk, progress)
     if edge.frontier.root() != checkpoint.root:
@@ -119,8 +124,7 @@ def _read(bundle: Bundle, name: str, check: str) -> bytes:
         raise VerificationError(check, f"cannot read it: {reason}", where=name, meaning=meaning) from None
 
 
-def _checkpoint(bundle: Bundle, key: VerifierKey, verify: Verify) -> Checkpoint:
-    note = _read(bundle, CHECKPOINT, "checkpoint")
+def _checkpoint(note: bytes, key: VerifierKey, verify: Verify) -> Checkpoint:
     try:
         checkpoint = Checkpoint.parse(open_note(note, key, verify))
     except NoteError as error:

@@ -72,6 +72,27 @@ async def compare(room_id: str, timelines: Timelines, audit: Entries) -> Complet
     )
 
 
+async def position_of(event_id: str, room_id: str, audit: Entries) -> int | None:
+    """The number of the entry that records the event ``event_id`` of the room, if one does."""
+    needle, position = json.dumps(event_id, ensure_ascii=False).encode(), 0
+    while True:
+        rows = await audit.page(start=position, limit=PAGE, kind=None, room=room_id)
+        for row in rows:
+            if needle in row.body and _event_of(row) == event_id:
+                return row.position
+        if len(rows) < PAGE:
+            return None
+        position = rows[-1].position + 1
+
+
+def _event_of(row: EntryRow) -> str | None:
+    """The event that an entry records; ``None`` where it only speaks of one."""
+    entry = json.loads(row.body)
+    delivered = entry["source"] == FEED and row.kind != REFUSED
+    event_id = entry["data"].get("event_id")
+    return event_id if isinstance(event_id, str) and (delivered or row.kind == MALFORMED) else None
+
+
 async def _happened(room_id: str, timelines: Timelines) -> list[str]:
     """The ids of the room's events, the oldest first."""
     found: list[str] = []
@@ -91,10 +112,7 @@ async def _recorded(room_id: str, audit: Entries) -> Counter[str]:
     while True:
         rows = await audit.page(start=position, limit=PAGE, kind=None, room=room_id)
         for row in rows:
-            entry = json.loads(row.body)
-            delivered = entry["source"] == FEED and row.kind != REFUSED
-            event_id = entry["data"].get("event_id")
-            if isinstance(event_id, str) and (delivered or row.kind == MALFORMED):
+            if (event_id := _event_of(row)) is not None:
                 found[event_id] += 1
         if len(rows) < PAGE:
             return found

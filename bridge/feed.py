@@ -35,7 +35,7 @@ from config.clock import DAY, MINUTE, Clock, Millis
 from config.db import Database
 from config.errors import InvalidInputError
 from spaces.due_store import DueStore
-from spaces.gateway import HomeserverError
+from spaces.gateway import HomeserverRefusedError
 from spaces.observed import MemberEvent, ObservedStore, StateEvent
 from spaces.policy.blueprint import ROOM_KEY
 from spaces.policy.records import PersonRecord
@@ -163,10 +163,10 @@ class Feed:
         return sum([await self._skipping(self._sweep_room, room_id) for room_id in suspects])
 
     async def _skipping(self, look: Callable[[str], Awaitable[int]], room_id: str) -> int:
-        """What ``look`` says of the room; 0 where the homeserver does not show it."""
+        """What ``look`` says of the room; 0 where the homeserver says that it has none to show."""
         try:
             return await look(room_id)
-        except HomeserverError as error:
+        except HomeserverRefusedError as error:
             log.warning("sweep_skipped", room_id=room_id, reason=error.message)
             return 0
 

@@ -34,6 +34,7 @@ class HomeserverLink:
         self._feed = feed
         self._readiness = readiness
         self._instance: str | None = None
+        self._swept: str | None = None
         self.established = asyncio.Event()
 
     async def run(self) -> None:
@@ -55,14 +56,15 @@ class HomeserverLink:
             ConclaveError: Homeserver or database does not answer.
         """
         status = await self._homeserver.guard_status()
-        if status["instance"] == self._instance:
-            return
-        await self._homeserver.sign_up()
-        await self._publisher.compare(status["documents"])
-        await self._publisher.publish()
-        await self._readiness.call()
-        self._instance = status["instance"]
-        self.established.set()
-        self._reconciler.wake_all()
-        recovered = await self._feed.sweep()
-        log.info("homeserver_linked", instance=self._instance, recovered=recovered)
+        if status["instance"] != self._instance:
+            await self._homeserver.sign_up()
+            await self._publisher.compare(status["documents"])
+            await self._publisher.publish()
+            await self._readiness.call()
+            self._instance = status["instance"]
+            self.established.set()
+            self._reconciler.wake_all()
+        if self._instance != self._swept:  # also again, where an earlier sweep was cut short
+            recovered = await self._feed.sweep()
+            self._swept = self._instance
+            log.info("homeserver_linked", instance=self._instance, recovered=recovered)

@@ -67,6 +67,10 @@ class ObservedStore:
             found.update(await self._tx.scalars(select(feed_event.c.event_id).where(feed_event.c.event_id.in_(part))))
         return found
 
+    async def room_of_event(self, event_id: str) -> str | None:
+        """The room of an event that was here."""
+        return await self._tx.scalar(select(feed_event.c.room_id).where(feed_event.c.event_id == event_id))
+
     async def take_events(self, events: Sequence[tuple[str, str]]) -> None:
         """Note events as (event id, room id)."""
         if events:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from audit.store import EntryRow
 from bridge.api.call import Call
-from bridge.api.ledger_models import GrowthProof, GrowthQuery, RoomCompleteness
+from bridge.api.ledger_models import EventPlace, GrowthProof, GrowthQuery, RoomCompleteness
 from bridge.api.models import (
     EntryProof,
     EntryQuery,
@@ -20,10 +20,11 @@ from bridge.api.models import (
     Page,
 )
 from bridge.api.views import entry_fields, entry_view, people_in
-from bridge.completeness import compare
+from bridge.completeness import compare, position_of
 from bridge.services import Services
 from config.errors import InvalidInputError, NotFoundError
 from partner_onboarding.store import PersonStore
+from spaces.observed import ObservedStore
 from spaces.store import DocumentStore, RoomStore
 
 BLOCK = 512
@@ -73,6 +74,17 @@ async def prove_growth(call: Call[GrowthQuery, NoBody]) -> GrowthProof:
     return GrowthProof(first=call.query.first, second=call.query.second, proof=[_base64(node) for node in proof])
 
 
+async def find_event(call: Call[NoQuery, NoBody]) -> EventPlace:
+    """The entry that records a Matrix event, by the event's id."""
+    services, event_id = call.services, call.path["event"]
+    async with services.db.read() as connection:
+        room_id = await ObservedStore(connection).room_of_event(event_id)
+    position = None if room_id is None else await position_of(event_id, room_id, services.audit)
+    if room_id is None or position is None:
+        raise NotFoundError(f"no event {event_id!r} in the ledger", hint="conclave audit reconcile")
+    return EventPlace(event=event_id, room_id=room_id, position=position)
+
+
 async def compare_room(call: Call[NoQuery, NoBody]) -> RoomCompleteness:
     """Whether the ledger has each event that the homeserver has of a room, and no other; slow for a long history."""
     services = call.services
@@ -95,7 +107,7 @@ async def order_export(call: Call[NoQuery, NoBody]) -> ExportView:
     """Record an export of the whole log; the answer names the entry that says so."""
     export, entry = await call.services.audit.order_export(actor=call.actor)
     if call.services.witnesses is not None:
-        await call.services.witnesses.go_round()  # where they do not cosign now, the export is made without their word
+        await call.services.witnesses.try_round()  # where they do not cosign now, the export is made without their word
     return ExportView(export=export, entry=entry)
 
 

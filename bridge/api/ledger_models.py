@@ -20,6 +20,14 @@ class GrowthProof(_Model):
     proof: list[str]
 
 
+class EventPlace(_Model):
+    """Where a Matrix event stands in the ledger."""
+
+    event: str
+    room_id: str
+    position: int
+
+
 class RoomCompleteness(_Model):
     """A room's events at the homeserver and in the ledger; differences by event id."""
 

@@ -203,6 +203,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _read("/v1/ledger", P.READ_LEDGER, ledger.show_ledger, m.LedgerView),
     _read("/v1/ledger/entries", P.READ_LEDGER, ledger.list_entries, m.Page[m.EntryView], m.EntryQuery),
     _read("/v1/ledger/entries/{position}", P.READ_LEDGER, ledger.show_entry, m.EntryProof),
+    _read("/v1/ledger/events/{event}", P.READ_LEDGER, ledger.find_event, lm.EventPlace),
     _read("/v1/ledger/rooms/{room}", P.READ_LEDGER, ledger.compare_room, lm.RoomCompleteness),
     _read("/v1/ledger/consistency", P.READ_LEDGER, ledger.prove_growth, lm.GrowthProof, lm.GrowthQuery),
     _write("/v1/exports", P.EXPORT_LEDGER, ledger.order_export, m.ExportView, status=201),

@@ -232,10 +232,8 @@ def reconcile(
                 for event_id in item[name]:
                     say(f"      {printable(event_id, 300)} {what}")
         events = sum(item["events"] for item in found)
-        say(
-            f"{len(found)} rooms, {events:,} events"
-            + (": the ledger has each of them, once." if _agree(found) else ".")
-        )
+        told = ": the ledger has each of them, once." if events and _agree(found) else "."
+        say(f"{len(found)} rooms, {events:,} events{told}")
     if not _agree(found):
         raise typer.Exit(1)
 
@@ -273,7 +271,7 @@ def verify(
         raise CallFailedError(f"{bundle} is not a folder", code="bundle", hint="name the exported folder", usage=True)
     try:
         report = verify_bundle(Folder(bundle), key, verify_ed25519, _progress)
-        witnesses = _witnessed(bundle, quorum)
+        witnesses = _witnessed(report, quorum)
     except VerificationError as error:
         if as_json:
             write_json({"valid": False, "check": error.check, "where": error.where, "detail": error.detail})
@@ -321,13 +319,12 @@ def _tell(report: "Report", bundle: Path, witnesses: list[str] | None, as_json: 
     say(f"VALID. The same with tools of others: see {bundle / 'VERIFY.md'}")
 
 
-def _witnessed(bundle: Path, policy: "Policy | None") -> list[str]:
+def _witnessed(report: "Report", policy: "Policy | None") -> list[str]:
     """Who of the policy's witnesses cosigned the bundle's checkpoint.
 
     Raises:
         VerificationError: Not enough of them did.
     """
-    from audit.files import Folder
     from audit.keys import verify_ed25519
     from audit.note import NoteError
     from audit.quorum import witnessed
@@ -336,7 +333,7 @@ def _witnessed(bundle: Path, policy: "Policy | None") -> list[str]:
     if policy is None:
         return []
     try:
-        return witnessed(Folder(bundle).read(CHECKPOINT), policy, verify_ed25519)
+        return witnessed(report.note, report.key, policy, verify_ed25519)
     except NoteError as error:
         meaning = "the log was not seen by those whom you trust, or it shows them another history than you"
         raise VerificationError("witnesses", str(error), where=CHECKPOINT, meaning=meaning) from None

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 def prove(
     ctx: typer.Context,
     entry: Annotated[int | None, typer.Option(min=0, help="The number of the entry to prove.")] = None,
+    event: Annotated[str | None, typer.Option(help="The id of the Matrix event to prove.", show_default=False)] = None,
     between: Annotated[
         tuple[Path, Path] | None,
         typer.Option(help="Two saved checkpoints, the older first: prove that the log only grew.", show_default=False),
@@ -27,9 +29,12 @@ def prove(
     as_json: Json = False,
 ) -> None:
     """Write a proof that anyone can check alone: of one entry, or between two checkpoints."""
-    if (entry is None) == (between is None):
-        raise CallFailedError("name what to prove: --entry NUMBER, or --between OLD NEW", code="usage", usage=True)
+    if sum(item is not None for item in (entry, event, between)) != 1:
+        hint = "--entry NUMBER, --event ID, or --between OLD NEW"
+        raise CallFailedError("name one thing to prove", code="usage", hint=hint, usage=True)
     client = client_of(ctx)
+    if event is not None:
+        entry = int(client.get(f"/v1/ledger/events/{quote(event, safe='')}")["position"])
     if entry is not None:
         _prove_entry(client, entry, out or Path(f"entry-{entry}.tlog-proof"), as_json)
     elif between is not None:
@@ -39,7 +44,10 @@ def prove(
 def _prove_entry(client: HubClient, entry: int, out: Path, as_json: bool) -> None:
     import base64
 
+    from audit.keys import verify_ed25519
+    from audit.note import NoteError, VerifierKey
     from audit.proof import EntryProof
+    from audit.tree import ProofError
 
     found = client.get(f"/v1/ledger/entries/{entry}")
     proof = EntryProof(
@@ -48,6 +56,10 @@ def _prove_entry(client: HubClient, entry: int, out: Path, as_json: bool) -> Non
         note=found["checkpoint"].encode(),
         extra=base64.b64decode(found["bytes"]),
     )
+    try:
+        proof.verify(VerifierKey.parse(client.get("/v1/ledger")["vkey"]), verify_ed25519)
+    except (NoteError, ProofError) as error:
+        raise CallFailedError(f"the hub's proof of entry {entry} does not hold: {error}", code="proof") from None
     _write(out, proof.encode())
     if as_json:
         write_json({"out": str(out), "entry": entry, "size": found["size"]})
@@ -117,18 +129,19 @@ def verify_proof(path: Path, key: "VerifierKey", policy: "Policy | None", as_jso
     from audit.proof import EntryProof
     from audit.quorum import witnessed
     from audit.tree import ProofError
+    from audit.verify import strict_json
 
     try:
         proof = EntryProof.parse(path.read_bytes())
         checkpoint = proof.verify(key, verify_ed25519)
-        witnesses = [] if policy is None else witnessed(proof.note, policy, verify_ed25519)
-    except (OSError, NoteError, ProofError) as error:
+        witnesses = [] if policy is None else witnessed(proof.note, key, policy, verify_ed25519)
+        entry = strict_json(proof.extra)
+    except (OSError, NoteError, ProofError, ValueError, RecursionError) as error:
         if as_json:
             write_json({"valid": False, "detail": str(error)})
         else:
             say(f"INVALID: {printable(str(error))}.")
         raise typer.Exit(1) from None
-    entry = json.loads(proof.extra)
     if as_json:
         counts = {"entry": proof.index, "size": checkpoint.size, "witnesses": witnesses}
         write_json({"valid": True, **counts, "body": entry})

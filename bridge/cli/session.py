@@ -102,9 +102,18 @@ def logout(ctx: typer.Context) -> None:
             hint="conclave credential revoke ID",
         )
     client = HubClient(url=url, token=hubs.pop(url))
-    name = client.get("/v1/whoami")["name"]
-    client.post("/v1/logout")
-    _write_logins({"default": next(iter(hubs), ""), "hubs": hubs})
+    left = str(logins.get("default", ""))
+    remaining = {"default": left if left in hubs else next(iter(hubs), ""), "hubs": hubs}
+    try:
+        name = client.get("/v1/whoami")["name"]
+        client.post("/v1/logout")
+    except CallFailedError as error:
+        if error.problem_code != "not_authenticated":
+            raise
+        _write_logins(remaining)
+        say(f"Signed out of {url}: the credential was useless already.")
+        return
+    _write_logins(remaining)
     say(f"Signed out of {url}: the credential of {name} is revoked.")
 
 

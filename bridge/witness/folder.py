@@ -1,5 +1,7 @@
 """What a witness keeps: its key, the logs that it watches, and what it saw of each last."""
 
+import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,7 +22,7 @@ class WitnessFolderError(ConclaveError):
 
 @dataclass(frozen=True, slots=True)
 class WitnessFolder:
-    """``witness.key``, ``witness.vkey``, and for each log a folder with ``log.vkey`` and ``head.json``."""
+    """``witness.key``, ``witness.vkey``, ``logs.txt``; for each log a folder with ``log.vkey`` and ``head.json``."""
 
     root: Path
 
@@ -53,14 +55,21 @@ class WitnessFolder:
             ConflictError: A log of that origin is watched already.
         """
         place = self._place(log.name)
-        try:
-            place.mkdir(mode=0o700, parents=True)
-        except FileExistsError:
+        if place.exists() or log.name in self._added():
             raise ConflictError(
-                f"the log {log.name} is watched already", hint="a log whose key changed is another log: name it anew"
-            ) from None
-        write_head(place / "head.json", Head())
-        (place / "log.vkey").write_text(f"{log}\n")
+                f"the log {log.name} is watched already, or was",
+                hint="begin anew with another name and folder: conclave witness init",
+            )
+        fresh = place.with_suffix(".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700, parents=True)
+        write_head(fresh / "head.json", Head())
+        (fresh / "log.vkey").write_text(f"{log}\n")
+        fresh.rename(place)
+        with self._list.open("a") as file:
+            file.write(f"{log.name}\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     def logs(self) -> Mapping[str, VerifierKey]:
         """The logs that are watched, by origin.
@@ -68,8 +77,10 @@ class WitnessFolder:
         Raises:
             WitnessFolderError: A file of one is missing or malformed.
         """
+        for origin in self._added():
+            self.seen(origin)
         found = {}
-        for place in sorted((self.root / "logs").glob("*")):
+        for place in sorted(path for path in (self.root / "logs").glob("*") if path.suffix != ".new"):
             try:
                 key = VerifierKey.parse((place / "log.vkey").read_text())
             except (OSError, NoteError) as error:
@@ -94,6 +105,14 @@ class WitnessFolder:
         """Have on disk that ``head`` was seen."""
         write_head(self._place(origin) / "head.json", head)
 
+    @property
+    def _list(self) -> Path:
+        """Every log that was ever added: one whose folder is gone is missed."""
+        return self.root / "logs.txt"
+
+    def _added(self) -> list[str]:
+        return self._list.read_text().splitlines() if self._list.exists() else []
+
     def _place(self, origin: str) -> Path:
         return self.root / "logs" / sha256(origin.encode()).hexdigest()[:32]
 
@@ -102,5 +121,5 @@ def _broken(path: Path, error: Exception) -> WitnessFolderError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return WitnessFolderError(
         f"the witness cannot use {path}: {reason}",
-        hint="put the folder back from a backup; a witness that forgot what it saw must take a new name and key",
+        hint="a witness that forgot what it saw begins anew: conclave witness init, with another name and folder",
     )

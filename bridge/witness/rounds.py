@@ -1,6 +1,8 @@
 """Bringing the hub's checkpoints to its witnesses, and keeping what enough of them cosigned (C2SP tlog-witness)."""
 
 import asyncio
+import math
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,10 +12,11 @@ import structlog
 from audit.cosignature import Cosignature, cosignatures
 from audit.keys import verify_ed25519
 from audit.note import Checkpoint, NoteError, VerifierKey, open_note
+from audit.printable import printable
 from audit.quorum import Policy, PolicyError, Witness, parse_policy
 from audit.service import AuditService
 from audit.store import CosignedRow
-from audit.witness import MAX_REQUEST, Submission
+from audit.witness import Submission
 from bridge import metrics
 from config.clock import MINUTE, SECOND, Clock, Millis
 from config.errors import ConclaveError
@@ -21,7 +24,9 @@ from config.settings import WitnessSettings
 
 log = structlog.get_logger()
 
-TIMEOUT = aiohttp.ClientTimeout(total=10)
+ANSWER_S = 10
+MAX_ANSWER = 65_536
+MAX_LINES = 8
 CONFLICT = 409
 
 
@@ -87,13 +92,17 @@ class WitnessRounds:
     async def run(self) -> None:
         """Go round until cancelled."""
         while True:
-            try:
-                await self.go_round()
-            except ConclaveError as error:
-                log.warning("witness_round_failed", code=error.code, reason=error.message)
-            except Exception:  # the edge: whatever a witness answers, the hub goes on
-                log.exception("witness_round_failed")
+            await self.try_round()
             await asyncio.sleep(self._every_s)
+
+    async def try_round(self) -> None:
+        """Go round, and let nothing that goes wrong with it stop anything else."""
+        try:
+            await self.go_round()
+        except ConclaveError as error:
+            log.warning("witness_round_failed", code=error.code, reason=error.message)
+        except Exception:  # the edge: whatever a witness answers, the hub goes on
+            log.exception("witness_round_failed")
 
     async def go_round(self) -> CosignedRow | None:
         """The newest checkpoint with its cosignatures when the quorum is met; it is kept.
@@ -106,7 +115,7 @@ class WitnessRounds:
             if note is None:
                 return None
             checkpoint = Checkpoint.parse(open_note(note, self._audit.log_key, verify_ed25519))
-            async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+            async with aiohttp.ClientSession(auto_decompress=False, headers={"Accept-Encoding": "identity"}) as session:
                 asked = [one for one in self._policy.witnesses.values() if one.url]
                 lines = await asyncio.gather(*(self._ask(session, one, checkpoint, note) for one in asked))
             return await self._keep(checkpoint, note + b"".join(lines))
@@ -114,24 +123,22 @@ class WitnessRounds:
     async def _keep(self, checkpoint: Checkpoint, note: bytes) -> CosignedRow | None:
         found = cosignatures(note, self._policy.keys(), verify_ed25519)
         if not self._policy.met(one.witness for one in found):
-            log.warning("quorum_missed", size=checkpoint.size, cosigned=len(found), **self.failures)
+            log.warning("quorum_missed", size=checkpoint.size, cosigned=len(found), failed=sorted(self.failures))
             return None
-        row = CosignedRow(size=checkpoint.size, at=self._when(found), checkpoint=note)
+        at = min(self._clock(), quorum_time(found, self._policy) * SECOND)
+        row = CosignedRow(size=checkpoint.size, at=at, checkpoint=note)
         await self._audit.keep_cosigned(row)
         return row
-
-    def _when(self, found: list[Cosignature]) -> Millis:
-        """The earliest of the times that the witnesses gave, and not later than now."""
-        return min([self._clock(), *(one.at * SECOND for one in found)])
 
     async def _ask(
         self, session: aiohttp.ClientSession, witness: Witness, checkpoint: Checkpoint, note: bytes
     ) -> bytes:
         """The witness's signature line; nothing, and a failure noted, where it does not cosign."""
         try:
-            line = await self._cosignature(session, witness, checkpoint, note)
+            async with asyncio.timeout(ANSWER_S):
+                line = await self._cosignature(session, witness, checkpoint, note)
         except (ConclaveError, aiohttp.ClientError, TimeoutError, NoteError) as error:
-            self.failures[witness.name] = str(error) or type(error).__name__
+            self.failures[witness.name] = printable(str(error) or "no answer in time", 300)
             metrics.WITNESS_FAILURES.labels(witness.name).inc()
             return b""
         self.failures.pop(witness.name, None)
@@ -151,7 +158,7 @@ class WitnessRounds:
             async with session.post(
                 f"{witness.url.rstrip('/')}/add-checkpoint", data=body, allow_redirects=False
             ) as response:
-                answer = (await response.content.read(MAX_REQUEST)).decode(errors="replace")
+                answer = await _body(response)
             if response.status != CONFLICT:
                 break
             old = _size(answer)
@@ -162,10 +169,11 @@ class WitnessRounds:
 
     @staticmethod
     def _own_line(witness: Witness, note: bytes, answer: str) -> bytes:
-        for line in answer.splitlines(keepends=True):
+        own = [line for line in answer.split("\n") if line.startswith(f"— {witness.key.name} ")]
+        for line in own[:MAX_LINES]:
             with suppress(NoteError):
-                if cosignatures(note + line.encode(), [witness.key], verify_ed25519):
-                    return line.encode()
+                if cosignatures(note + f"{line}\n".encode(), [witness.key], verify_ed25519):
+                    return f"{line}\n".encode()
         raise WitnessFailedError("what it answered is not its cosignature")
 
     async def check(self) -> tuple[bool, str]:
@@ -173,10 +181,36 @@ class WitnessRounds:
         row = await self._audit.cosigned()
         failed = "".join(f"; {name}: {reason}" for name, reason in sorted(self.failures.items()))
         if row is None:
+            metrics.COSIGNED_AGE.set(math.inf)
             return False, f"no checkpoint was cosigned by enough witnesses yet{failed}"
         age = max(0, self._clock() - row.at)
         metrics.COSIGNED_AGE.set(age / SECOND)
         return age <= self._max_age_ms, f"{row.size:,} entries were cosigned {age // SECOND} s ago{failed}"
+
+
+def quorum_time(found: Sequence[Cosignature], policy: Policy) -> int:
+    """The latest time, in seconds, since which the policy's quorum has the checkpoint; ``found`` has to meet it.
+
+    So one witness whose clock is wrong makes no checkpoint older than the others say.
+    """
+    times = sorted((one.at for one in found), reverse=True)
+    return next(
+        (at for at in times if policy.met(one.witness for one in found if one.at >= at)), times[-1] if times else 0
+    )
+
+
+async def _body(response: aiohttp.ClientResponse) -> str:
+    """The whole answer.
+
+    Raises:
+        WitnessFailedError: It is longer than any answer of a witness.
+    """
+    body = b""
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > MAX_ANSWER:
+            raise WitnessFailedError(f"it answered with more than {MAX_ANSWER:,} bytes")
+    return body.decode(errors="replace")
 
 
 def _size(answer: str) -> int:

@@ -1,6 +1,7 @@
 """The ledger beside the homeserver's own timeline: each difference by its event id."""
 
 from dataclasses import replace
+from urllib.parse import quote
 
 from audit.store import EntryRow
 from bridge.completeness import Completeness, compare
@@ -76,4 +77,14 @@ async def test_whoever_reads_the_ledger_may_ask(fake_hub: FakeHub) -> None:
     found = await fake_hub.api("GET", f"/v1/ledger/rooms/{room}")
     assert (found["agrees"], found["events"]) == (True, len(fake_hub.homeserver.rooms[room].events))
     answer = await fake_hub.request("GET", "/v1/ledger/rooms/rm_none")
+    assert (answer.status, answer.body["code"]) == (404, "not_found")
+
+
+async def test_an_event_is_found_by_its_id(fake_hub: FakeHub) -> None:
+    room = await staged(fake_hub)
+    for event in fake_hub.homeserver.rooms[room].events[::7]:
+        found = await fake_hub.api("GET", f"/v1/ledger/events/{quote(event['event_id'], safe='')}")
+        entry = (await fake_hub.api("GET", f"/v1/ledger/entries/{found['position']}"))["entry"]
+        assert (entry["room"], entry["data"]["event_id"]) == (room, event["event_id"])
+    answer = await fake_hub.request("GET", "/v1/ledger/events/$none")
     assert (answer.status, answer.body["code"]) == (404, "not_found")

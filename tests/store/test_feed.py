@@ -263,3 +263,22 @@ async def test_users_and_aliases_are_unknown_to_us(fake_hub: FakeHub) -> None:
     for path in ("users/@conclave-x:conclave.test", "rooms/%23x:conclave.test", "thirdparty/user/x"):
         answer = await fake_hub.request("GET", f"/_matrix/app/v1/{path}", token=fake_hub.state.token(HS))
         assert (answer.status, answer.body["errcode"]) == (404, "M_NOT_FOUND")
+
+
+async def test_a_sweep_that_was_cut_short_is_made_again(fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.feed.SETTLE_S", 0)
+    room = (await fake_hub.stage())["Deals"]
+    fake_hub.homeserver.send(room, PERSON, "m.room.encrypted", sealed(1))
+    fake_hub.homeserver.outbox = []
+    fake_hub.homeserver.instance = "fake-2"
+    with monkeypatch.context() as patched:
+
+        async def busy(*_: object) -> None:
+            raise HomeserverUnavailableError("the homeserver does not answer: 503")
+
+        patched.setattr(fake_hub.homeserver, "timeline", busy)
+        with pytest.raises(HomeserverUnavailableError):
+            await fake_hub.hub.link.look()
+    assert await recorded(fake_hub, room) != happened(fake_hub, room)
+    await fake_hub.hub.link.look()
+    assert await recorded(fake_hub, room) == happened(fake_hub, room)

@@ -219,3 +219,10 @@ def test_every_change_of_a_character_of_a_verifier_key_is_refused_or_only_space_
             assert forged.strip() == VKEY
         except NoteError:
             continue
+
+
+def test_every_signature_of_the_key_has_to_hold() -> None:
+    forged = signature_line(KEY.public, OTHER.sign(CHECKPOINT.text().encode())).encode()
+    with pytest.raises(NoteError, match="does not hold"):
+        opened(NOTE + forged)
+    assert opened(NOTE + foreign_line().encode()) == CHECKPOINT.text()

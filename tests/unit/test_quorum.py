@@ -5,8 +5,10 @@ from itertools import combinations
 
 import pytest
 
-from audit.note import VerifierKey
-from audit.quorum import Policy, PolicyError, parse_policy
+from audit.cosignature import cosign
+from audit.keys import verify_ed25519
+from audit.note import COSIGNATURE, NoteError, VerifierKey, sign_note
+from audit.quorum import Policy, PolicyError, parse_policy, witnessed
 from tests.ledger import signing_key
 
 LOG = signing_key("log.example/hub", 1).public
@@ -76,9 +78,38 @@ def test_blanks_and_comments_are_passed_over() -> None:
         ([f"witness x {LOG}", "quorum none"], "line 6: the verifier key is not an Ed25519 key for cosignatures"),
         (["trust me"], "line 6: trust is not log, witness, group or quorum"),
         (["quorum none w0"], "line 6: a line quorum has another number of words"),
+        (
+            [f"witness x {VerifierKey(name='x', public_key=LOG.public_key, algorithm=COSIGNATURE)}", "quorum none"],
+            "line 6: this witness's key stands here twice",
+        ),
+        (
+            [
+                *(
+                    f"group g{number} any w0" if number == 0 else f"group g{number} any g{number - 1}"
+                    for number in range(201)
+                )
+            ],
+            "line 206: a policy has at most 200 groups",
+        ),
         (["quorum\x0bnone"], "line 6: a control character stands here"),
     ],
 )
 def test_what_is_no_policy_is_refused_with_its_line(lines: list[str], says: str) -> None:
     with pytest.raises(PolicyError, match=f"^{says}"):
         policy(*lines)
+
+
+def test_a_checkpoint_is_witnessed_by_the_quorum_for_a_log_that_the_policy_accepts() -> None:
+    text = "log.example/hub\n1\n" + "A" * 43 + "=\n"
+    log, keys = (
+        signing_key("log.example/hub", 1),
+        [signing_key(f"w{number}.example", number + 2) for number in range(4)],
+    )
+    note = sign_note(text, LOG, log) + b"".join(cosign(text, key.cosigner, key, 5).encode() for key in keys[:2])
+    found = policy("group g 2 w0 w1 w2", "quorum g")
+    assert witnessed(note, LOG, found, verify_ed25519) == ["w0.example", "w1.example"]
+    with pytest.raises(NoteError, match=r"the policy's quorum g is not met: cosigned by w0\.example"):
+        witnessed(note.rpartition("— ".encode())[0], LOG, found, verify_ed25519)
+    other = signing_key("log.example/hub", 9).public
+    with pytest.raises(NoteError, match="does not accept the log"):
+        witnessed(note, other, found, verify_ed25519)

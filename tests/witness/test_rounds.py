@@ -1,20 +1,25 @@
 """A hub and its witnesses, each a service of its own: quorum, forks, failures, age; exports and the log's files."""
 
+import asyncio
 import base64
-from collections.abc import AsyncIterator
+import gzip
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from audit.cosignature import cosignatures
+from audit.cosignature import cosign, cosignatures
 from audit.keys import verify_ed25519
-from audit.note import Checkpoint, VerifierKey, open_note
+from audit.note import Checkpoint, VerifierKey, open_note, split_note
 from audit.proof import EntryProof
+from audit.store import CosignedRow
 from audit.tiles import TileHashes, decode_bundle, decode_tile, entries_path, tile_path
 from audit.tree import Frontier, Head, inclusion_proof, leaf_hash
+from audit.witness import Submission
 from bridge.witness.folder import WitnessFolder
 from bridge.witness.rounds import WitnessPolicyError, WitnessRounds
 from bridge.witness.server import WitnessService
@@ -119,6 +124,127 @@ async def test_a_hub_that_was_started_anew_learns_what_its_witnesses_saw(stage: 
     stage.rounds._sizes.clear()
     assert await stage.rounds.go_round() is not None
     assert stage.rounds.failures == {}
+
+
+async def cosigns_in_1970(stage: Stage, request: web.Request) -> web.StreamResponse:
+    note = Submission.parse(await request.read()).note
+    text, key = split_note(note)[0], stage.folders[0].key()
+    return web.Response(text=cosign(text, key.cosigner, key, 1))
+
+
+async def answers_in_pieces(stage: Stage, request: web.Request) -> web.StreamResponse:
+    line = (await WitnessService(stage.folders[0], stage.hub.clock).add_checkpoint(await request.read())).encode()
+    response = web.StreamResponse()
+    await response.prepare(request)
+    await response.write(b"\xe2\x80\x94 somebody.else AAAAAAAA\n" + line[:20])
+    await asyncio.sleep(0.05)
+    await response.write(line[20:])
+    return response
+
+
+async def answers_without_end(_stage: Stage, request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for _ in range(100):
+        await response.write(b"\n" * 10_000)
+    return response
+
+
+async def answers_never(_stage: Stage, _request: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(30)
+    return web.Response()
+
+
+async def answers_packed(_stage: Stage, _request: web.Request) -> web.StreamResponse:
+    return web.Response(body=gzip.compress(b"\n" * 5_000_000), headers={"Content-Encoding": "gzip"})
+
+
+async def answers_nonsense(_stage: Stage, _request: web.Request) -> web.StreamResponse:
+    return web.Response(body=b"\x1b[2J\xff\n\x00", status=500)
+
+
+async def conflicts_for_ever(_stage: Stage, _request: web.Request) -> web.StreamResponse:
+    return web.Response(text="0\n", status=409)
+
+
+async def conflicts_without_size(_stage: Stage, _request: web.Request) -> web.StreamResponse:
+    return web.Response(text="many", status=409)
+
+
+async def sends_elsewhere(stage: Stage, _request: web.Request) -> web.StreamResponse:
+    return web.Response(status=307, headers={"Location": str(stage.servers[1].make_url("/add-checkpoint"))})
+
+
+Answer = Callable[[Stage, web.Request], Awaitable[web.StreamResponse]]
+
+
+@pytest.mark.parametrize(
+    ("answer", "fails"),
+    [
+        (cosigns_in_1970, False),
+        (answers_in_pieces, False),
+        (answers_without_end, True),
+        (answers_never, True),
+        (answers_packed, True),
+        (answers_nonsense, True),
+        (conflicts_for_ever, True),
+        (conflicts_without_size, True),
+        (sends_elsewhere, True),
+    ],
+)
+async def test_one_witness_of_three_can_spoil_nothing(
+    sqlite_stage: Stage, monkeypatch: pytest.MonkeyPatch, answer: Answer, fails: bool
+) -> None:
+    stage = sqlite_stage
+    monkeypatch.setattr("bridge.witness.rounds.ANSWER_S", 0.5)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await answer(stage, request)
+
+    app, port = web.Application(), stage.servers[0].port
+    app.router.add_post("/add-checkpoint", handle)
+    await stage.servers[0].close()
+    async with TestServer(app, port=port):
+        row = await stage.rounds.go_round()
+    assert row is not None
+    assert row.at == stage.hub.clock.now // 1_000 * 1_000
+    assert (await stage.rounds.check())[0]
+    assert ("w0" in stage.rounds.failures) is fails, stage.rounds.failures
+    assert all(reason.isprintable() for reason in stage.rounds.failures.values())
+
+
+@pytest.fixture
+async def sqlite_stage(tmp_path: Path, sqlite_base: Path) -> AsyncIterator[Stage]:
+    """A stage on SQLite alone."""
+    (tmp_path / "hub.sqlite3").write_bytes(sqlite_base.read_bytes())
+    async with staged(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/hub.sqlite3") as found:
+        yield found
+
+
+async def test_what_goes_wrong_in_a_round_stops_nothing(sqlite_stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def breaks(*_: object) -> None:
+        raise RuntimeError("breaks")
+
+    monkeypatch.setattr(sqlite_stage.rounds, "go_round", breaks)
+    await sqlite_stage.rounds.try_round()
+    _, token = await credential_of(sqlite_stage.hub, "compliance-officer")
+    files = await sqlite_stage.files(token)
+    assert cosignatures(files["checkpoint"], sqlite_stage.keys, verify_ed25519) == []
+
+
+async def test_a_cosigned_checkpoint_is_replaced_by_a_newer_one_only(stage: Stage) -> None:
+    audit = stage.hub.hub.services.audit
+    rows = [
+        CosignedRow(size=size, at=at, checkpoint=b"%d" % number)
+        for number, (size, at) in enumerate([(5, 100), (5, 99), (4, 500), (5, 101), (6, 1), (6, 1)])
+    ]
+    kept = []
+    for row in rows:
+        await audit.keep_cosigned(row)
+        found = await audit.cosigned()
+        assert found is not None
+        kept.append(int(found.checkpoint))
+    assert kept == [0, 0, 0, 3, 4, 4]
 
 
 async def test_a_log_that_was_put_back_is_not_cosigned_and_it_is_said(stage: Stage) -> None:

@@ -1,6 +1,7 @@
 """The witness as a service, over HTTP: what it answers, and what it remembers when it is started again."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -115,6 +116,27 @@ def test_a_witness_that_forgot_does_not_start(folder: WitnessFolder) -> None:
     path.unlink()
     with pytest.raises(WitnessFolderError, match="No such file"):
         WitnessService(folder, ManualClock())
+
+
+def test_a_log_whose_folder_is_gone_is_missed(folder: WitnessFolder) -> None:
+    shutil.rmtree(folder.root / "logs")
+    with pytest.raises(WitnessFolderError, match="the witness cannot use"):
+        WitnessService(folder, ManualClock())
+    with pytest.raises(ConflictError, match="is watched already, or was"):
+        folder.add(LOG.public)
+
+
+def test_a_log_that_was_half_added_is_added_again(folder: WitnessFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bridge.witness.folder.write_head", killed)
+        with pytest.raises(KeyboardInterrupt):
+            folder.add(OTHER.public)
+    assert list(folder.logs()) == [LOG.name]
+    folder.add(OTHER.public)
+    assert sorted(folder.logs()) == [LOG.name, OTHER.name]
 
 
 def test_a_log_is_watched_once_and_a_witness_made_once(folder: WitnessFolder) -> None:
