@@ -205,6 +205,10 @@ def _hub_settings(place: Path, name: str, partner: str) -> Settings:
     return plain.model_copy(update={"homeserver": homeserver, "federation": FederationSettings(servers=(partner,))})
 
 
+CRASHING = "tests.guard.crashing.CrashingGuard"
+"""The guard as it is, until a test names the rule that is to crash."""
+
+
 @asynccontextmanager
 async def start_pair(place: Path) -> AsyncIterator[Pair]:
     """Start both."""
@@ -224,7 +228,7 @@ async def start_pair(place: Path) -> AsyncIterator[Pair]:
         starting = asyncio.ensure_future(synapse.start())
         try:
             async with start_live_hub(
-                place / "hub", settings=settings, overrides={**shared, "listeners": [plain, tls]}
+                place / "hub", guard=CRASHING, settings=settings, overrides={**shared, "listeners": [plain, tls]}
             ) as hub:
                 await starting
                 context = ssl.create_default_context(cafile=place / "tls" / "ca.pem")

@@ -17,6 +17,8 @@ from tests.live import Answer, until
 
 pytestmark = [pytest.mark.synapse, pytest.mark.long]
 
+CRASH = "crash"
+"""The file beside the hub's tokens that names the rule of the guard that is to crash."""
 UNTOUCHED = "Support"
 """A room that nobody of the partner enters before the test that needs it so."""
 
@@ -328,3 +330,22 @@ async def test_suspending_the_company_cuts_its_server_off(partnership: Partnersh
     await hub.api("POST", f"/v1/companies/{partnership.company}/resume")
     await enter(partnership, bob, room_id)
     assert (await acl())[-1] == "partner.test"
+
+
+async def test_a_rule_about_servers_that_crashes_refuses_and_it_is_an_entry(partnership: Partnership) -> None:
+    room, hub, bob = await inside(partnership), partnership.pair.hub, partnership.bob
+    place = hub.state.tokens / CRASH
+    place.write_text("refuse_server")
+    try:
+        sent = await bob.send_encrypted(room, "while the rule crashes")
+        assert sent.status == 200, "their own server took it"
+
+        async def recorded() -> bool:
+            return any(entry["data"]["act"] == "m.room.encrypted" for entry in await hub.entries("guard.crashed"))
+
+        await until(recorded)
+    finally:
+        place.unlink()
+    assert not await sees(partnership, room, sent.body["event_id"])
+    sent = await bob.send_encrypted(room, "afterwards")
+    await until(lambda: sees(partnership, room, sent.body["event_id"]))

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from config.clock import system_clock
 from spaces.gateway import SignedDocument
-from spaces.policy.documents import Record, document_of
+from spaces.policy.documents import Document, DocumentKind, Record, document_of
 from spaces.policy.records import Standing
 from spaces.store import DocumentStore
 from tests.live import Answer, LiveHub, Scene, User, until
@@ -63,7 +63,16 @@ class Cast:
 
 async def push(hub: LiveHub, record: Record) -> None:
     """Straight to the guard, past the hub's database: so nothing of the hub reacts to it."""
-    item = document_of(record, system_clock() + 1_000_000)
+    await _put(hub, document_of(record, system_clock() + 1_000_000))
+
+
+async def take_away(hub: LiveHub, charter: str) -> None:
+    """The guard has no charter of that key any more; the hub's database still has."""
+    version = system_clock() + 1_000_000
+    await _put(hub, Document(kind=DocumentKind.CHARTER, key=charter, version=version, body={}, gone=True))
+
+
+async def _put(hub: LiveHub, item: Document) -> None:
     signature = hub.hub.keys.document.sign(item.signed_bytes())
     await hub.hub.services.homeserver.put_documents([SignedDocument(document=item, signature=signature)])
 

@@ -154,7 +154,10 @@ def test_a_missing_memory_is_an_error(tmp_path: Path) -> None:
     says = f"^the signer's memory {tmp_path}/none is missing or unreadable, so nothing more is signed$"
     with pytest.raises(SignerRefusedError, match=says) as raised:
         LocalSigner(KEY, tmp_path / "none")
-    assert raised.value.hint == "put the file back from a backup of the state directory"
+    assert (
+        raised.value.hint
+        == "see docs/operators.md, 'The signer refuses'; an older copy of the file lets an older log be signed"
+    )
 
 
 @pytest.mark.parametrize(
