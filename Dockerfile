@@ -24,7 +24,11 @@ RUN groupadd --gid 10001 conclave \
     && useradd --uid 10001 --gid 10001 --home-dir /var/lib/conclave --no-create-home --shell /usr/sbin/nologin conclave \
     && install -d -m 0700 -o conclave -g conclave \
         /var/lib/conclave /var/lib/conclave/homeserver /var/lib/conclave/tokens /run/conclave/proxy \
-    && install -d -m 0750 -o conclave -g conclave /run/conclave/database /run/conclave/hub
+    && install -d -m 0750 -o conclave -g conclave /run/conclave/database /run/conclave/hub \
+    && useradd --uid 10002 --gid 10001 --home-dir /var/lib/conclave-signer --no-create-home \
+        --shell /usr/sbin/nologin conclave-signer \
+    && install -d -m 0700 -o conclave-signer -g conclave /var/lib/conclave-signer \
+    && install -d -m 0750 -o conclave-signer -g conclave /run/conclave/signer
 COPY --from=dependencies /opt/conclave /opt/conclave
 COPY --from=package /package /opt/conclave
 ENV PATH=/opt/conclave/bin:$PATH PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LANG=C.UTF-8 \

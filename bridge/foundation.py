@@ -5,7 +5,6 @@ never made anew: a new key would be a new log.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,22 +67,29 @@ def load_keys(state: StateDirectory, settings: Settings, *, founded: bool) -> Ke
         SignerRefusedError: The signer's memory is missing or broken.
         SignerUnavailableError: The signer is another process, and does not answer.
     """
-    names: Mapping[str, str] = {
-        "export": f"{settings.origin}/export",
-        "document": f"{settings.origin}/documents",
-    }
-    keys = {}
-    for use, name in names.items():
-        path = state.keys / f"{use}.key"
-        keys[use] = read_key(path) if founded or path.exists() else create_key(path, name)
+    document = document_key(state, settings, founded=founded)
+    export = _key(state.keys / "export.key", f"{settings.origin}/export", founded=founded)
     log, signer = _remote(settings.ledger.signer, settings) or _local(state, settings, founded=founded)
     state.log_vkey.write_text(f"{log}\n")
-    return Keys(**keys, log=log, signer=signer)
+    return Keys(export=export, document=document, log=log, signer=signer)
+
+
+def document_key(state: StateDirectory, settings: Settings, *, founded: bool) -> SigningKey:
+    """The key that signs charters and roster for the guard; made when it is missing and the hub is not founded yet.
+
+    Raises:
+        KeyFileError: It is missing or broken.
+    """
+    return _key(state.keys / "document.key", f"{settings.origin}/documents", founded=founded)
+
+
+def _key(path: Path, name: str, *, founded: bool) -> SigningKey:
+    return read_key(path) if founded or path.exists() else create_key(path, name)
 
 
 def _local(state: StateDirectory, settings: Settings, *, founded: bool) -> tuple[VerifierKey, CheckpointSigner]:
     path, memory = state.keys / "log.key", state.keys / "signer.json"
-    key = read_key(path) if founded or path.exists() else create_key(path, settings.origin)
+    key = _key(path, settings.origin, founded=founded)
     if not founded and not memory.exists():
         LocalSigner.initialise(memory)
     return key.public, LocalSigner(key, memory)

@@ -47,7 +47,7 @@ def homeserver(
     state: Annotated[Path | None, typer.Option(help="State directory.", show_default=False)] = None,
 ) -> None:
     """Write Synapse's configuration for a homeserver that runs beside the hub, with every hardening setting."""
-    from bridge.foundation import load_keys
+    from bridge.foundation import document_key
     from bridge.homeserver_config import write_homeserver_config
     from config.settings import load_settings
     from config.state import StateDirectory
@@ -56,6 +56,6 @@ def homeserver(
     settings = load_settings(options["config"])
     directory = StateDirectory(state or options["state"] or settings.state_dir)
     directory.prepare()
-    keys = load_keys(directory, settings, founded=(directory.keys / "log.key").exists())
-    files = write_homeserver_config(settings, directory, keys.document.public.public_key, supervised=True)
+    key = document_key(directory, settings, founded=False)
+    files = write_homeserver_config(settings, directory, key.public.public_key, supervised=True)
     say(f"{files.config} written; start Synapse with: python -m synapse.app.homeserver -c {files.config}")

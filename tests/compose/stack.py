@@ -20,7 +20,7 @@ from bridge.cli.client import HubClient
 from bridge.demo.temporary import free_ports
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("postgres", "homeserver", "hub", "proxy")
+SERVICES = ("postgres", "signer", "homeserver", "hub", "proxy")
 BUILD_S = 1_800
 COMMAND_S = 300
 PATIENCE_S = 120

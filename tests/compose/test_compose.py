@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.demo.story import PASSWORD
-from tests.compose.stack import ROOT, SERVICES, Stack, running_stack
+from tests.compose.stack import ROOT, SERVICES, Stack, running_stack, until
 
 STORY_S = 300
 CLOSED_BY_PROXY = "there is nothing at this address"
@@ -119,6 +119,24 @@ def test_secrets_are_files_and_nowhere_else(stack: Stack) -> None:
     shown = stack.compose("config") + stack.compose("logs", "--no-color")
     shown += "".join(json.dumps(stack.inspect(service)) for service in (*SERVICES, "init", "databases"))
     assert [number for number, secret in enumerate(secrets) if secret in shown] == []
+
+
+def test_the_key_of_the_log_is_the_signers_alone(stack: Stack) -> None:
+    assert stack.execute("signer", "stat", "--format=%u %a", "log.key", "signer.json").split() == ["10002", "600"] * 2
+    assert stack.execute("hub", "find", "keys", "-name", "log.key", "-o", "-name", "signer.json") == ""
+    assert stack.execute("hub", "id", "--user").strip() == "10001"
+    assert stack.execute("hub", "cat", "log.vkey") == stack.execute("signer", "cat", "log.vkey")
+
+
+def test_a_signer_that_was_away_signs_what_waited(stack: Stack) -> None:
+    stack.compose("stop", "signer")
+    before = stack.client.get("/v1/ledger")["signed_size"]
+    stack.client.post("/v1/companies", {"id": "unsigned", "name": "While nobody signs"})
+    until(lambda: stack.client.get("/v1/ledger")["size"] > before, "the entry was not written")
+    assert stack.client.get("/v1/ledger")["signed_size"] == before
+    stack.compose("start", "signer")
+    until(lambda: stack.client.get("/v1/ledger")["signed_size"] > before, "the entry was not signed")
+    stack.until_healthy()
 
 
 def test_the_homeserver_does_not_see_the_keys_of_the_hub(stack: Stack) -> None:
