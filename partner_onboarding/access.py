@@ -144,7 +144,7 @@ class AccessService:
             person = await self._host_person(tx, reference)
             store = AccessStore(tx)
             if role not in await store.roles(person.id):
-                raise ConflictError(f"{person.name} is not {role}")
+                raise ConflictError(f"{person.name} is not {role}", hint="conclave role list")
             if role is Role.ADMIN and not await self._other_admin(tx, person.id):
                 raise ConflictError(f"{person.name} is the last administrator", hint="grant the role to another first")
             await store.remove_role(person.id, role)
@@ -278,7 +278,10 @@ class AccessService:
         if person is None:
             raise NotFoundError(f"no person {reference!r}", hint=f"conclave person list --company {self._host}")
         if person.company != self._host:
-            raise ConflictError(f"{person.name} is of {person.company}; only people of {self._host} have roles")
+            raise ConflictError(
+                f"{person.name} is of {person.company}; only people of {self._host} have roles",
+                hint=f"conclave person invite --company {self._host}",
+            )
         if person.suspended:
             raise ConflictError(f"{person.name} is suspended", hint=f"conclave person resume {reference}")
         return person

@@ -158,7 +158,8 @@ class OnboardingService:
         async with self._db.begin() as tx:
             before = await self._company(tx, company_id)
             if before.suspended is suspended:
-                raise ConflictError(f"{company_id} is {'suspended already' if suspended else 'not suspended'}")
+                state = "suspended already" if suspended else "not suspended"
+                raise ConflictError(f"{company_id} is {state}", hint="conclave company list")
             after = replace(before, suspended=suspended)
             await CompanyStore(tx).save(after)
             await DocumentStore(tx).put_company(after.record(), self._clock())
@@ -241,7 +242,11 @@ class OnboardingService:
 
     def _check_teams(self, company: Company, teams: tuple[str, ...]) -> None:
         if teams and company.id != self._host:
-            raise InvalidInputError(f"teams are of the host company {self._host}, not of {company.id}", field="team")
+            raise InvalidInputError(
+                f"teams are of the host company {self._host}, not of {company.id}",
+                field="team",
+                hint="people of a partner are in its partnerships without a team",
+            )
 
     async def _issue_link(self, tx: AsyncConnection, person: Person, actor: Actor) -> Invited:
         now, secret = self._clock(), self._new_secret()
@@ -284,7 +289,8 @@ class OnboardingService:
             if before.id == actor:
                 raise ConflictError("nobody suspends or resumes themselves")
             if before.suspended is suspended:
-                raise ConflictError(f"{before.name} is {'suspended already' if suspended else 'not suspended'}")
+                state = "suspended already" if suspended else "not suspended"
+                raise ConflictError(f"{before.name} is {state}", hint="conclave person list")
             after = replace(before, suspended=suspended)
             await PersonStore(tx).save(after)
             await self._put_record(tx, after)
