@@ -78,6 +78,7 @@ def test_what_nobody_outside_needs_is_closed(stack: Stack, path: str) -> None:
         ("/static/style.css", 200),
         ("/enrol/a-link-that-nobody-has", 410),
         ("/v1/whoami", 401),
+        ("/log/checkpoint", 401),
         ("/v1/openapi.json", 200),
     ],
 )
