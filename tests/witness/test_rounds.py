@@ -16,6 +16,7 @@ from audit.cosignature import cosign, cosignatures
 from audit.keys import verify_ed25519
 from audit.note import Checkpoint, VerifierKey, open_note, split_note
 from audit.proof import EntryProof
+from audit.standalone import main
 from audit.store import CosignedRow
 from audit.tiles import TileHashes, decode_bundle, decode_tile, entries_path, tile_path
 from audit.tree import Frontier, Head, inclusion_proof, leaf_hash
@@ -26,8 +27,10 @@ from bridge.witness.server import WitnessService
 from config.settings import WitnessSettings
 from tests.api.test_access import credential_of
 from tests.fakes.hub import FakeHub, start_fake_hub
+from tests.ledger import Files, signing_key
 
 HOUR = 3_600_000
+STRANGER = signing_key("stranger.example", 77)
 
 
 class Stage:
@@ -280,6 +283,32 @@ async def test_an_export_has_the_witnesses_word_and_the_policy(stage: Stage, tmp
     files = await stage.files(token)
     assert len(cosignatures(files["checkpoint"], stage.keys, verify_ed25519)) == 3
     assert files["policy.tlog-policy"] == (tmp_path / "policy.tlog-policy").read_bytes()
+
+
+async def test_an_export_is_verified_with_a_policy_of_ones_own(
+    sqlite_stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = sqlite_stage
+    _, token = await credential_of(stage.hub, "compliance-officer")
+    place = Files(await stage.files(token)).save(tmp_path / "export")
+    policy, vkey = tmp_path / "mine", str(stage.hub.state.log_vkey)
+    first, other = (f"witness w{number} {key}" for number, key in enumerate((stage.keys[0], STRANGER.cosigner)))
+    for lines, status, says in (
+        ([first, "quorum w0"], 0, "cosigned by w0.example"),
+        ([first, other, "group g any w0 w1", "quorum g"], 0, "cosigned by w0.example"),
+        (
+            [first, other, "group g all w0 w1", "quorum g"],
+            1,
+            "the policy's quorum g is not met: cosigned by w0.example",
+        ),
+        ([other, "quorum w1"], 1, "cosigned by nobody"),
+        ([f"log {STRANGER.public}", first, "quorum w0"], 1, "the policy does not accept the log conclave.test"),
+    ):
+        policy.write_text("\n".join(lines) + "\n")
+        assert main([str(place), "--vkey", vkey, "--policy", str(policy)]) == status, lines
+        said = capsys.readouterr().out
+        assert says in said
+        assert ("VALID." in said.splitlines()) is (status == 0)
 
 
 async def test_the_proof_of_an_entry_has_the_witnesses_word(stage: Stage) -> None:
