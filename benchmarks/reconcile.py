@@ -68,7 +68,20 @@ class Partnership:
 def partnership(number: int) -> Partnership:
     """The partnership with this number."""
     name = f"p{number:06d}"
-    people = [
+    charters = _charters(name)
+    rooms = [_room(charter, at) for at, charter in enumerate(charters)]
+    return Partnership(
+        id=name,
+        company=CompanyRecord(company=name, name=name, standing=Standing.ACTIVE),
+        people=_people(name),
+        charters=charters,
+        rooms=rooms,
+        links=links_between(rooms, {charter.key: charter for charter in charters}, SERVER),
+    )
+
+
+def _people(name: str) -> list[PersonRecord]:
+    return [
         PersonRecord(
             user_id=f"@{side}{at}.{name}:{SERVER}",
             person=f"prs_{side}{at}_{name}",
@@ -79,7 +92,10 @@ def partnership(number: int) -> Partnership:
         for side, count in (("h", STAFF), ("p", PARTNERS))
         for at in range(count)
     ]
-    charters = [
+
+
+def _charters(name: str) -> list[Charter]:
+    return [
         Charter(
             key=f"rm_{name}_{at}",
             engagement=name,
@@ -91,26 +107,19 @@ def partnership(number: int) -> Partnership:
         )
         for at in range(ROOMS)
     ]
-    rooms = [
-        ManagedRoom(
-            key=charter.key,
-            engagement=name,
-            kind=charter.kind,
-            position=at,
-            room_id=f"!{name}_{at}",
-            settled=True,
-            asked_at=NOW,
-            due_at=NEVER,
-        )
-        for at, charter in enumerate(charters)
-    ]
-    return Partnership(
-        id=name,
-        company=CompanyRecord(company=name, name=name, standing=Standing.ACTIVE),
-        people=people,
-        charters=charters,
-        rooms=rooms,
-        links=links_between(rooms, {charter.key: charter for charter in charters}, SERVER),
+
+
+def _room(charter: Charter, position: int) -> ManagedRoom:
+    """A room that is settled."""
+    return ManagedRoom(
+        key=charter.key,
+        engagement=charter.engagement,
+        kind=charter.kind,
+        position=position,
+        room_id=f"!{charter.engagement}_{position}",
+        settled=True,
+        asked_at=NOW,
+        due_at=NEVER,
     )
 
 
@@ -201,7 +210,7 @@ def _document(record: Charter | CompanyRecord | PersonRecord) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Recorder(Homeserver):
-    """A homeserver that says yes and remembers what it was asked."""
+    """A homeserver that says yes and remembers what it was asked; every room is there, so making one is a fault."""
 
     calls: list[tuple[str, ...]] = field(default_factory=list)
 
@@ -209,16 +218,16 @@ class Recorder(Homeserver):
         self.calls += [("put_document", item.document.key) for item in documents]
 
     async def find_room(self, key: str) -> str | None:
-        raise NotImplementedError
+        raise AssertionError(f"{key}: every room is there already")
 
     async def release_room(self, key: str, room_id: str) -> bool:
-        raise NotImplementedError
+        raise AssertionError(f"{key} {room_id}: every room is there already")
 
     async def room_is_joined(self, room_id: str) -> bool:
-        raise NotImplementedError
+        raise AssertionError(f"{room_id}: every room is there already")
 
     async def create_room(self, request: RoomRequest) -> str:
-        raise NotImplementedError
+        raise AssertionError(f"{request.creation_content}: every room is there already")
 
     async def set_state(self, room_id: str, event_type: str, state_key: str, content: Mapping[str, Any]) -> None:
         self.calls.append(("set_state", room_id, event_type, state_key, json.dumps(content)))

@@ -92,10 +92,7 @@ class OnboardingService:
         if kind is CompanyKind.HOST:
             raise InvalidInputError("the host company is made with the hub; there is one", field="kind")
         now = self._clock()
-        if seats is not None and seats < 1:
-            raise InvalidInputError(f"seats {seats}: expected at least 1", field="seats")
-        if not_after is not None and not_after <= now:
-            raise InvalidInputError("until: expected a date in the future", field="until")
+        _check_terms(seats, not_after, now)
         company = Company(
             id=check_identifier(company_id, "company"),
             name=check_name(name, "name"),
@@ -380,3 +377,10 @@ class OnboardingService:
         record = person.record(await PersonStore(tx).teams(person.id))
         if record is not None:
             await DocumentStore(tx).put(record, self._clock())
+
+
+def _check_terms(seats: int | None, not_after: Millis | None, now: Millis) -> None:
+    if seats is not None and seats < 1:
+        raise InvalidInputError(f"seats {seats}: expected at least 1", field="seats")
+    if not_after is not None and not_after <= now:
+        raise InvalidInputError("until: expected a date in the future", field="until")

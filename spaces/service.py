@@ -1,6 +1,6 @@
 """Partnerships: opened, closed, looked at. A change and its ledger entry are one transaction."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -70,22 +70,28 @@ class PartnershipService:
                 opened_by=actor,
             )
             charters = self._charters(engagement, chosen, host, company, contact)
-            await EngagementStore(tx).add(engagement)
-            await RoomStore(tx).add(
-                [
-                    ManagedRoom(key=charter.key, engagement=engagement.id, kind=charter.kind, position=position)
-                    for position, charter in enumerate(charters)
-                ]
-            )
-            for charter in charters:
-                await DocumentStore(tx).put(charter, now)
-                if charter.direct:
-                    await DocumentStore(tx).list_direct(partner, charter.key, now, listed=True)
+            await self._enter(tx, engagement, charters)
             data = {"template": template, "team": team, "rooms": [charter.key for charter in charters]}
             draft = self._draft("partnership.opened", engagement, actor, data)
             names = {f"room_name.{charter.key}": charter.name for charter in charters}
             await self._inbox.put(tx, replace(draft, disclose=names))
         return engagement
+
+    @staticmethod
+    async def _enter(tx: AsyncConnection, engagement: Engagement, charters: Sequence[Charter]) -> None:
+        """The engagement, and what makes the reconciler set up its rooms."""
+        await EngagementStore(tx).add(engagement)
+        await RoomStore(tx).add(
+            [
+                ManagedRoom(key=charter.key, engagement=engagement.id, kind=charter.kind, position=position)
+                for position, charter in enumerate(charters)
+            ]
+        )
+        documents, at = DocumentStore(tx), engagement.opened_at
+        for charter in charters:
+            await documents.put(charter, at)
+            if charter.direct:
+                await documents.list_direct(engagement.partner, charter.key, at, listed=True)
 
     async def close(self, engagement_id: str, *, actor: str, reason: str) -> Engagement:
         """End a partnership: the guard refuses everything in its rooms, people leave, the record stays.

@@ -1,15 +1,19 @@
 """What the calls about the ledger take and answer, beside those of ``bridge.api.models``."""
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict
 
-from bridge.api.models import NoQuery, _Model
+from bridge.api.models import Count, NoQuery
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class GrowthQuery(NoQuery):
     """Between which two sizes of the log."""
 
-    first: int = Field(ge=0)
-    second: int = Field(ge=0)
+    first: Count
+    second: Count
 
 
 class GrowthProof(_Model):

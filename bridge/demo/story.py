@@ -202,10 +202,14 @@ async def _talk(narrator: Narrator, tally: Tally, readers: list[Reader], room_id
     tally.decrypted += sum(len(reader.read) for reader in readers)
 
 
-async def _forbidden(stage: Stage, narrator: Narrator, tally: Tally, reader: Reader, room_id: str) -> None:
-    room, bot = quote(room_id, safe=""), f"@conclave:{reader.user_id.split(':', 1)[1]}"
-    levels = {"users": {reader.user_id: 100}, "users_default": 0}
-    acts: list[tuple[str, str, str, str, dict[str, Any]]] = [
+Act = tuple[str, str, str, str, dict[str, Any]]
+"""What is tried, the code of its refusal, and the call: method, path, body."""
+
+
+def _acts(user_id: str, room_id: str) -> list[Act]:
+    room, bot = quote(room_id, safe=""), f"@conclave:{user_id.split(':', 1)[1]}"
+    levels = {"users": {user_id: 100}, "users_default": 0}
+    return [
         ("make a room of his own", "ROOM_BY_HUB", "POST", "/createRoom", {"name": "Side room"}),
         (
             "invite an outsider",
@@ -231,6 +235,10 @@ async def _forbidden(stage: Stage, narrator: Narrator, tally: Tally, reader: Rea
         ("make himself powerful", "POWER_FIXED", "PUT", f"/rooms/{room}/state/m.room.power_levels", levels),
         ("remove the hub's account", "ACCOUNT_PROTECTED", "POST", f"/rooms/{room}/kick", {"user_id": bot}),
     ]
+
+
+async def _forbidden(stage: Stage, narrator: Narrator, tally: Tally, reader: Reader, room_id: str) -> None:
+    acts = _acts(reader.user_id, room_id)
     with narrator.step("forbidden", "all six refused, in words, and recorded"):
         start = (await call(stage.client.get, "/v1/ledger"))["size"]
         async with aiohttp.ClientSession() as session:
