@@ -58,7 +58,7 @@ class VerifierKey:
         return sha256(self.name.encode() + b"\n" + bytes([self.algorithm]) + self.public_key).digest()[:KEY_ID_SIZE]
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{_encode(bytes([self.algorithm]) + self.public_key)}"
+        return f"{self.name}+{self.key_id.hex()}+{encode_base64(bytes([self.algorithm]) + self.public_key)}"
 
     @classmethod
     def parse(cls, text: str, *, algorithm: int = ED25519) -> "VerifierKey":
@@ -70,7 +70,7 @@ class VerifierKey:
         parts = text.strip().split("+", 2)
         if len(parts) != 3 or not _is_name(parts[0]):
             raise NoteError("a verifier key has the form name+hash+base64")
-        data = _decode(parts[2], "the verifier key")
+        data = decode_base64(parts[2], "the verifier key")
         if len(data) != 33 or data[0] != algorithm:
             raise NoteError(f"the verifier key is not {_ALGORITHMS[algorithm]}")
         key = cls(name=parts[0], public_key=data[1:], algorithm=algorithm)
@@ -89,7 +89,7 @@ class Checkpoint:
 
     def text(self) -> str:
         """The note text: origin, size, root in base64, a line each; no extension lines."""
-        return f"{self.origin}\n{self.size}\n{_encode(self.root)}\n"
+        return f"{self.origin}\n{self.size}\n{encode_base64(self.root)}\n"
 
     @classmethod
     def parse(cls, text: str) -> "Checkpoint":
@@ -106,7 +106,7 @@ class Checkpoint:
             raise NoteError(f"the size {size!r} is not a decimal number")
         if len(size) > len(str(MAX_SIZE)) or int(size) > MAX_SIZE:
             raise NoteError(f"the size {size:.20} is beyond 2**63 - 1")
-        root = _decode(lines[2], "the root")
+        root = decode_base64(lines[2], "the root")
         if len(root) != HASH_SIZE:
             raise NoteError(f"the root has {HASH_SIZE} bytes, not {len(root)}")
         return cls(origin=lines[0], size=int(size), root=root)
@@ -120,7 +120,7 @@ def sign_note(text: str, key: VerifierKey, signer: Signer) -> bytes:
 
 def signature_line(key: VerifierKey, signature: bytes) -> str:
     """``— name base64(key id ‖ signature)`` with its newline."""
-    return f"— {key.name} {_encode(key.key_id + signature)}\n"
+    return f"— {key.name} {encode_base64(key.key_id + signature)}\n"
 
 
 def open_note(note: bytes, key: VerifierKey, verify: Verify) -> str:
@@ -158,7 +158,7 @@ def split_note(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
         parts = line.split(" ")
         if len(parts) != 3 or parts[0] != "—" or not _is_name(parts[1]):
             raise NoteError("a signature line has the form — name base64")
-        data = _decode(parts[2], "a signature")
+        data = decode_base64(parts[2], "a signature")
         if len(data) <= KEY_ID_SIZE:
             raise NoteError("a signature is too short")
         signatures.append((parts[1], data))
@@ -169,16 +169,21 @@ def _is_name(name: str) -> bool:
     return bool(name) and "+" not in name and not any(char.isspace() for char in name)
 
 
-def _encode(data: bytes) -> str:
+def encode_base64(data: bytes) -> str:
+    """``data`` in base64."""
     return base64.b64encode(data).decode()
 
 
-def _decode(text: str, what: str) -> bytes:
-    """Strict base64: one text for one value, so that no bit of a signed file is without meaning."""
+def decode_base64(text: str, what: str) -> bytes:
+    """The value of strict base64: one text for one value, so that no bit of a signed file is without meaning.
+
+    Raises:
+        NoteError: ``text`` is another; ``what`` names it.
+    """
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise NoteError(f"{what} is not base64") from None
-    if _encode(data) != text:
+    if encode_base64(data) != text:
         raise NoteError(f"{what} is not canonical base64")
     return data

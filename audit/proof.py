@@ -3,11 +3,10 @@
 Pure and alone, as ``audit.note``.
 """
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audit.note import Checkpoint, NoteError, VerifierKey, Verify, open_note
+from audit.note import Checkpoint, NoteError, VerifierKey, Verify, decode_base64, encode_base64, open_note
 from audit.tree import HASH_SIZE, ProofError, leaf_hash, verify_inclusion
 
 HEADER = "c2sp.org/tlog-proof@v1"
@@ -25,7 +24,7 @@ class EntryProof:
 
     def encode(self) -> bytes:
         """The file's bytes."""
-        lines = [HEADER, f"extra {_encode(self.extra)}", f"index {self.index}", *map(_encode, self.hashes)]
+        lines = [HEADER, f"extra {encode_base64(self.extra)}", f"index {self.index}", *map(encode_base64, self.hashes)]
         return "".join(f"{line}\n" for line in lines).encode() + b"\n" + self.note
 
     @classmethod
@@ -49,10 +48,15 @@ class EntryProof:
             raise NoteError(f"the index {number:.20} is not a decimal number")
         if len(lines) - 3 > MAX_HASHES:
             raise NoteError(f"a proof has at most {MAX_HASHES} hashes")
-        hashes = [_decode(line) for line in lines[3:]]
+        hashes = [decode_base64(line, "a line of the proof") for line in lines[3:]]
         if any(len(item) != HASH_SIZE for item in hashes):
             raise NoteError(f"a hash has {HASH_SIZE} bytes")
-        return cls(index=int(number), hashes=hashes, note=note, extra=_decode(lines[1].removeprefix("extra ")))
+        return cls(
+            index=int(number),
+            hashes=hashes,
+            note=note,
+            extra=decode_base64(lines[1].removeprefix("extra "), "a line of the proof"),
+        )
 
     def verify(self, key: VerifierKey, verify: Verify) -> Checkpoint:
         """The checkpoint under which the entry was found, when the proof holds and ``key`` signed it.
@@ -68,17 +72,3 @@ class EntryProof:
             raise ProofError(f"entry {self.index} is beyond the checkpoint of {checkpoint.size} entries")
         verify_inclusion(leaf_hash(self.extra), self.index, checkpoint.size, self.hashes, checkpoint.root)
         return checkpoint
-
-
-def _encode(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _decode(text: str) -> bytes:
-    try:
-        data = base64.b64decode(text, validate=True)
-    except ValueError:
-        raise NoteError("a line of the proof is not base64") from None
-    if _encode(data) != text:
-        raise NoteError("a line of the proof is not canonical base64")
-    return data

@@ -75,13 +75,13 @@ def witnessed(note: bytes, log: VerifierKey, policy: Policy, verify: Verify) -> 
     return [key.name for key in found]
 
 
-def parse_policy(text: str) -> Policy:
-    """The policy in ``text``.
+def parse_policy(data: bytes) -> Policy:
+    """The policy in the file's bytes ``data``; what is beyond ASCII in names means itself.
 
     Raises:
         PolicyError: A line has another form, names what stands behind it or nowhere, or the quorum is not given once.
     """
-    reader = _Reader()
+    reader, text = _Reader(), data.decode("utf-8", errors="surrogateescape")
     for number, line in enumerate(text.split("\n"), start=1):
         words = [word for word in re.split("[ \t]+", line) if word]
         if not words or words[0].startswith("#"):

@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         key = read_vkey(options.vkey)
-        policy = _policy(options.policy) if options.policy else None
+        policy = parse_policy(options.policy.read_bytes()) if options.policy else None
     except (OSError, NoteError, PolicyError) as error:
         parser.error(str(error))
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal without check marks
@@ -66,10 +66,6 @@ def _proof(file: Path, key: VerifierKey, policy: Policy | None) -> list[str]:
         f"✓ entry {proof.index:,}: {printable(entry, 2_000)}",
         "VALID.",
     ]
-
-
-def _policy(path: Path) -> Policy:
-    return parse_policy(path.read_bytes().decode("utf-8", errors="surrogateescape"))
 
 
 def _witnesses(note: bytes, key: VerifierKey, policy: Policy | None) -> list[str]:

@@ -139,7 +139,7 @@ class DirectoryLock:
             self._file.close()
             raise StateError(
                 f"{what} is in use by {f'process {holder}' if holder else 'another process'}",
-                hint="stop that one first, or choose another directory with --state",
+                hint="stop that one first, or choose another directory",
             ) from None
         self.note(os.getpid())
 

@@ -166,7 +166,7 @@ def read_policy(path: Path | None) -> "Policy | None":
     if path is None:
         return None
     try:
-        return parse_policy(path.read_bytes().decode("utf-8", errors="surrogateescape"))
+        return parse_policy(path.read_bytes())
     except (OSError, PolicyError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise CallFailedError(f"{path} is no policy of witnesses: {reason}", code="policy", usage=True) from None

@@ -305,7 +305,7 @@ async def _export(stage: Stage, narrator: Narrator, tally: Tally) -> None:
     tally.entries = report.checkpoint.size
     narrator.quote(f"{report.checkpoint.size} entries: {_most(report.kinds)}")
     with narrator.step("tamper", "one byte changed in a copy: the verifier names the entry"):
-        narrator.quote(f"✗ {await call(_tampered, stage, bundle, key)}")
+        narrator.quote(f"it says: “{await call(_tampered, stage, bundle, key)}”")
 
 
 def _officer(stage: Stage) -> HubClient:

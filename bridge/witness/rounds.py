@@ -64,7 +64,7 @@ def _load_policy(path: Path, log_key: VerifierKey) -> tuple[Policy, bytes]:
     """
     try:
         text = path.read_bytes()
-        policy = parse_policy(text.decode("utf-8", errors="surrogateescape"))
+        policy = parse_policy(text)
     except OSError as error:
         raise WitnessPolicyError(f"cannot read {path}: {error.strerror}", hint="see witnesses.policy") from None
     except PolicyError as error:

@@ -17,7 +17,7 @@ W = [f"witness w{number} {key} https://w{number}.example/" for number, key in en
 
 
 def policy(*lines: str) -> Policy:
-    return parse_policy("\n".join([f"log {LOG}", *W, *lines]) + "\n")
+    return parse_policy(("\n".join([f"log {LOG}", *W, *lines]) + "\n").encode())
 
 
 def test_logs_witnesses_and_their_addresses() -> None:
@@ -54,7 +54,7 @@ def test_a_quorum_is_met_by_these_and_by_no_others(
 
 
 def test_blanks_and_comments_are_passed_over() -> None:
-    assert parse_policy(f"# whom we trust\n\n \t\n  log\t{LOG}  \n\t quorum   none\n").logs == (LOG,)
+    assert parse_policy(f"# whom we trust\n\n \t\n  log\t{LOG}  \n\t quorum   none\n".encode()).logs == (LOG,)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_another_process_is_kept_out_and_told_by_whom(state: StateDirectory) -> 
             state.lock()
         process.communicate()
     assert error.value.message == f"the state directory {state.root} is in use by process {process.pid}"
-    assert error.value.hint == "stop that one first, or choose another directory with --state"
+    assert error.value.hint == "stop that one first, or choose another directory"
     state.lock().release()
 
 
