@@ -77,6 +77,7 @@ async def run_serve(settings: Settings, *, say: Say) -> None:
 
 
 async def _run(hub: Hub, settings: Settings, *, homeserver: EmbeddedHomeserver | None, say: Say) -> None:
+    failure: ConclaveError | None = None
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_until_stopped())
@@ -90,7 +91,9 @@ async def _run(hub: Hub, settings: Settings, *, homeserver: EmbeddedHomeserver |
     except* _StopRequested:
         say("", "stopping …")
     except* ConclaveError as failures:
-        raise first_of(failures) from None
+        failure = first_of(failures)
+    if failure is not None:  # not in the clause above: in Python 3.11.2 what is raised there comes out as a group
+        raise failure
 
 
 async def _say_ready(hub: Hub, settings: Settings, *, embedded: bool, say: Say) -> None:

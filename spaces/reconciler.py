@@ -172,12 +172,15 @@ class Reconciler:
         Raises:
             ConclaveError: The database failed; what it was for is cancelled and done again by the next pass.
         """
+        failure: ConclaveError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 for room in rooms:
                     tasks.create_task(self._pass(room, situation))
         except* ConclaveError as failures:
-            raise first_of(failures) from None
+            failure = first_of(failures)
+        if failure is not None:  # see bridge.run: not in the clause above
+            raise failure
 
     async def _pass(self, room: ManagedRoom, situation: Situation) -> None:
         async with self._gate:
