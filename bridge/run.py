@@ -92,7 +92,7 @@ async def _run(hub: Hub, settings: Settings, *, homeserver: EmbeddedHomeserver |
         say("", "stopping …")
     except* ConclaveError as failures:
         failure = first_of(failures)
-    if failure is not None:  # not in the clause above: in Python 3.11.2 what is raised there comes out as a group
+    if failure is not None:  # not in the clause above: what Python 3.11.2 raises there comes out as a group
         raise failure
 
 

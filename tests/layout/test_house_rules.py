@@ -155,7 +155,7 @@ def test_nothing_below_the_edges_reads_the_environment_but_the_settings() -> Non
 
 
 def test_nothing_is_raised_where_groups_of_errors_are_taken() -> None:
-    """In Python 3.11.2, which Debian 12 has, what ``except*`` raises comes out as a group; nobody further up expects it."""
+    """In Python 3.11.2, Debian 12's, what ``except*`` raises comes out as a group; nobody further up expects one."""
     assert [
         f"{path}:{inner.lineno}"
         for path, node in nodes(ast.TryStar)
