@@ -1,4 +1,4 @@
-"""What a witness says of a checkpoint: that it saw the log grow to it, and when (C2SP tlog-cosignature, Ed25519).
+"""What a witness says of a checkpoint: that it saw the log grow to it, and when (C2SP tlog-cosignature).
 
 Pure and alone, as ``audit.note``.
 """
@@ -6,10 +6,7 @@ Pure and alone, as ``audit.note``.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from audit.note import KEY_ID_SIZE, NoteError, Signer, VerifierKey, Verify, signature_line, split_note
-
-TIMESTAMP_SIZE = 8
-SIGNATURE_SIZE = 64
+from audit.note import KEY_ID_SIZE, NoteError, Signer, VerifierKey, Verify, sign_line, signed_at, split_note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +19,7 @@ class Cosignature:
 
 def cosign(text: str, key: VerifierKey, signer: Signer, at: int) -> str:
     """The signature line of the witness ``key`` for the checkpoint ``text``, said at ``at`` (seconds, not 0)."""
-    return signature_line(key, at.to_bytes(TIMESTAMP_SIZE, "big") + signer.sign(_message(text, at)))
+    return sign_line(text, key, signer, at=at)
 
 
 def cosignatures(note: bytes, witnesses: Iterable[VerifierKey], verify: Verify) -> list[Cosignature]:
@@ -42,12 +39,7 @@ def cosignatures(note: bytes, witnesses: Iterable[VerifierKey], verify: Verify) 
 
 
 def _cosignature(text: str, witness: VerifierKey, data: bytes, verify: Verify) -> Cosignature:
-    at = int.from_bytes(data[:TIMESTAMP_SIZE], "big")
-    whole = len(data) == TIMESTAMP_SIZE + SIGNATURE_SIZE and 0 < at < 2**63
-    if not whole or not verify(witness.public_key, data[TIMESTAMP_SIZE:], _message(text, at)):
+    at = signed_at(text, witness, data, verify)
+    if not at:  # a witness says when (tlog-witness: the timestamp must not be zero)
         raise NoteError(f"the cosignature by {witness.name} does not hold")
     return Cosignature(witness=witness, at=at)
-
-
-def _message(text: str, at: int) -> bytes:
-    return f"cosignature/v1\ntime {at}\n{text}".encode()

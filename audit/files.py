@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from audit.note import VerifierKey
+from audit.note import LOG_ALGORITHMS, NoteError, VerifierKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,34 @@ def _raise(error: OSError) -> None:
 
 
 def read_vkey(path: Path) -> VerifierKey:
-    """The log's public key in the file ``path``.
+    """The log's public key in the file ``path``, its Ed25519 key where there are several.
 
     Raises:
         OSError: The file cannot be read.
         NoteError: It holds no such key.
     """
-    return VerifierKey.parse(path.read_bytes().decode("ascii", errors="replace"))
+    return read_vkeys(path)[0]
+
+
+def read_vkeys(path: Path) -> list[VerifierKey]:
+    """The log's public keys in the file ``path``, one a line, the Ed25519 key first.
+
+    Raises:
+        OSError: The file cannot be read.
+        NoteError: It holds none, or keys that cannot be those of one log.
+    """
+    return parse_vkeys(path.read_bytes().decode("ascii", errors="replace"))
+
+
+def parse_vkeys(text: str) -> list[VerifierKey]:
+    """The log's public keys in ``text``, one a line, the Ed25519 key first.
+
+    Raises:
+        NoteError: It holds none, or keys that cannot be those of one log: several names, an algorithm twice.
+    """
+    keys = [VerifierKey.parse(line, algorithm=LOG_ALGORITHMS) for line in text.strip().split("\n")]
+    if len({key.name for key in keys}) > 1:
+        raise NoteError("the keys are not of one log: their names differ")
+    if len({key.algorithm for key in keys}) < len(keys):
+        raise NoteError("the keys are not of one log: two of them are for one algorithm")
+    return sorted(keys, key=lambda key: key.algorithm)

@@ -1,15 +1,20 @@
-"""The log's keys: Ed25519 by ``cryptography``, in the file formats that other tools read."""
+"""The log's keys: Ed25519 and ML-DSA-44 by ``cryptography``, in the file formats that other tools read."""
 
 import base64
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from audit.note import COSIGNATURE, ED25519, VerifierKey
+from audit import mldsa
+from audit.note import COSIGNATURE, ED25519, ML_DSA_44, NoteError, VerifierKey
 from config.errors import ConclaveError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 _PREFIX = "PRIVATE+KEY"
 
@@ -22,55 +27,81 @@ class KeyFileError(ConclaveError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
-    """An Ed25519 private key with the name of its holder."""
+    """A private key with the name of its holder."""
 
     name: str
-    private: Ed25519PrivateKey
+    private: "Ed25519PrivateKey | MLDSA44PrivateKey"
 
     @property
     def public(self) -> VerifierKey:
         """What others verify with."""
-        return VerifierKey(name=self.name, public_key=self.private.public_key().public_bytes_raw())
+        algorithm = ED25519 if isinstance(self.private, Ed25519PrivateKey) else ML_DSA_44
+        raw = self.private.public_key().public_bytes_raw()
+        return VerifierKey(name=self.name, public_key=raw, algorithm=algorithm)
 
     @property
     def cosigner(self) -> VerifierKey:
         """What others verify its cosignatures with, where it is a witness's key."""
-        return replace(self.public, algorithm=COSIGNATURE)
+        key = self.public
+        return key if key.algorithm == ML_DSA_44 else replace(key, algorithm=COSIGNATURE)
 
     def sign(self, message: bytes) -> bytes:
-        """The 64-byte signature of ``message`` (RFC 8032; the same each time)."""
+        """The signature of ``message``: Ed25519's 64 bytes (RFC 8032; the same each time), ML-DSA-44's 2,420."""
         return self.private.sign(message)
 
     def __str__(self) -> str:
-        seed = base64.b64encode(bytes([ED25519]) + self.private.private_bytes_raw()).decode()
-        return f"{_PREFIX}+{self.name}+{self.public.key_id.hex()}+{seed}"
+        public = self.public
+        seed = base64.b64encode(bytes([public.algorithm]) + self.private.private_bytes_raw()).decode()
+        return f"{_PREFIX}+{self.name}+{public.key_id.hex()}+{seed}"
 
 
-def verify_ed25519(public_key: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether ``signature`` is that of ``public_key`` over ``message``; an :class:`audit.note.Verify`."""
+def verify_signature(public_key: bytes, signature: bytes, message: bytes, algorithm: int = ED25519) -> bool:
+    """Whether ``signature`` is that of ``public_key`` over ``message``; an :class:`audit.note.Verify`.
+
+    The one place where an algorithm's number is turned into its check; a number that is not known never holds.
+
+    Raises:
+        NoteError: The algorithm cannot be checked on this machine.
+    """
+    if algorithm == ML_DSA_44:
+        try:
+            return mldsa.verify(public_key, signature, message)
+        except mldsa.MlDsaUnavailableError as error:
+            raise NoteError(str(error)) from None
+    return algorithm in (ED25519, COSIGNATURE) and verify_ed25519(public_key, signature, message)
+
+
+def verify_ed25519(public_key: bytes, signature: bytes, message: bytes, algorithm: int = ED25519) -> bool:
+    """As :func:`verify_signature`, for those who take nothing but Ed25519."""
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except (InvalidSignature, ValueError):
         return False
-    return True
+    return algorithm in (ED25519, COSIGNATURE)
 
 
-def create_key(path: Path, name: str) -> SigningKey:
+def create_key(path: Path, name: str, *, algorithm: int = ED25519) -> SigningKey:
     """A new key of ``name`` in the file ``path`` (mode 0600), in the text form of Go's ``sumdb/note``.
 
+    An ML-DSA-44 key is written the same way, with its own algorithm byte before its seed.
+
     Raises:
-        KeyFileError: The file exists already or cannot be written.
+        KeyFileError: The file exists already or cannot be written, or such keys cannot be made on this machine.
     """
-    key = SigningKey(name=name, private=Ed25519PrivateKey.generate())
+    try:
+        private = mldsa.generate() if algorithm == ML_DSA_44 else Ed25519PrivateKey.generate()
+    except mldsa.MlDsaUnavailableError as error:
+        raise KeyFileError(str(error)) from None
+    key = SigningKey(name=name, private=private)
     write_private(path, f"{key}\n".encode())
     return key
 
 
-def read_key(path: Path) -> SigningKey:
+def read_key(path: Path, *, algorithm: int = ED25519) -> SigningKey:
     """The key in the file ``path``.
 
     Raises:
-        KeyFileError: The file is missing, or is not such a key.
+        KeyFileError: The file is missing, or is not such a key, or such keys cannot be used on this machine.
     """
     try:
         text = path.read_bytes().decode(errors="replace").strip()
@@ -80,15 +111,20 @@ def read_key(path: Path) -> SigningKey:
         ) from None
     try:
         _, name, key_id, data = text.removeprefix(_PREFIX).split("+", 3)
-        raw = base64.b64decode(data, validate=True)
-        key = SigningKey(name=name, private=Ed25519PrivateKey.from_private_bytes(raw[1:]))
+        key = SigningKey(name=name, private=_private(base64.b64decode(data, validate=True), algorithm))
     except ValueError:
         raise KeyFileError(f"{path} holds no key of the form {_PREFIX}+name+hash+base64") from None
+    except mldsa.MlDsaUnavailableError as error:
+        raise KeyFileError(f"{path}: {error}") from None
     if key.public.key_id.hex() != key_id:
         raise KeyFileError(f"the key in {path} does not fit its own hash {key_id}")
     if str(key) != text:
         raise KeyFileError(f"{path} holds no key of the form {_PREFIX}+name+hash+base64")
     return key
+
+
+def _private(data: bytes, algorithm: int) -> "Ed25519PrivateKey | MLDSA44PrivateKey":
+    return mldsa.from_seed(data[1:]) if algorithm == ML_DSA_44 else Ed25519PrivateKey.from_private_bytes(data[1:])
 
 
 def write_private(path: Path, data: bytes) -> None:

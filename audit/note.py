@@ -5,6 +5,7 @@ Pure and alone, as ``audit.tree``: what signs and verifies comes in through one-
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
@@ -13,7 +14,11 @@ from audit.tree import HASH_SIZE
 
 ED25519 = 0x01
 COSIGNATURE = 0x04
+ML_DSA_44 = 0x06
+LOG_ALGORITHMS = (ED25519, ML_DSA_44)
+WITNESS_ALGORITHMS = (COSIGNATURE, ML_DSA_44)
 KEY_ID_SIZE = 4
+TIMESTAMP_SIZE = 8
 MAX_SIZE = 2**63 - 1
 
 
@@ -30,22 +35,32 @@ class Signer(Protocol):
 
 
 class Verify(Protocol):
-    """Checks one Ed25519 signature."""
+    """Checks one signature; all but ``ML_DSA_44`` are Ed25519's.
 
-    def __call__(self, public_key: bytes, signature: bytes, message: bytes) -> bool:
+    Raises:
+        NoteError: The algorithm cannot be checked on this machine.
+    """
+
+    def __call__(self, public_key: bytes, signature: bytes, message: bytes, algorithm: int = ED25519) -> bool:
         """Whether ``signature`` is ``public_key``'s over ``message``."""
         ...
 
 
-_ALGORITHMS = {ED25519: "an Ed25519 key", COSIGNATURE: "an Ed25519 key for cosignatures"}
+_ALGORITHMS = {
+    ED25519: "an Ed25519 key",
+    COSIGNATURE: "an Ed25519 key for cosignatures",
+    ML_DSA_44: "an ML-DSA-44 key",
+}
+_KEY_SIZES = {ED25519: 32, COSIGNATURE: 32, ML_DSA_44: 1_312}
+_SIGNATURE_SIZES = {ED25519: 64, COSIGNATURE: 64, ML_DSA_44: 2_420}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifierKey:
-    """An Ed25519 key with the name of its holder; written ``name+hash+base64`` (a "vkey").
+    """A public key with the name of its holder; written ``name+hash+base64`` (a "vkey").
 
-    ``algorithm`` says what it signs: ``ED25519`` notes, as a log does, ``COSIGNATURE`` checkpoints, as a witness does
-    (tlog-cosignature).
+    ``algorithm`` says what it is and what it signs: ``ED25519`` notes, as a log does; ``COSIGNATURE`` (Ed25519)
+    checkpoints, as a witness does; ``ML_DSA_44`` checkpoints, as either does (tlog-checkpoint, tlog-cosignature).
     """
 
     name: str
@@ -61,19 +76,20 @@ class VerifierKey:
         return f"{self.name}+{self.key_id.hex()}+{encode_base64(bytes([self.algorithm]) + self.public_key)}"
 
     @classmethod
-    def parse(cls, text: str, *, algorithm: int = ED25519) -> "VerifierKey":
-        """The key of ``algorithm`` written as ``text``.
+    def parse(cls, text: str, *, algorithm: int | tuple[int, ...] = ED25519) -> "VerifierKey":
+        """The key of ``algorithm``, or of one of several, written as ``text``.
 
         Raises:
             NoteError: ``text`` is not a vkey, its hash does not fit its key, or it is of another algorithm.
         """
+        admitted = (algorithm,) if isinstance(algorithm, int) else algorithm
         parts = text.strip().split("+", 2)
         if len(parts) != 3 or not _is_name(parts[0]):
             raise NoteError("a verifier key has the form name+hash+base64")
         data = decode_base64(parts[2], "the verifier key")
-        if len(data) != 33 or data[0] != algorithm:
-            raise NoteError(f"the verifier key is not {_ALGORITHMS[algorithm]}")
-        key = cls(name=parts[0], public_key=data[1:], algorithm=algorithm)
+        if not data or data[0] not in admitted or len(data) != 1 + _KEY_SIZES[data[0]]:
+            raise NoteError(f"the verifier key is not {' or '.join(_ALGORITHMS[one] for one in admitted)}")
+        key = cls(name=parts[0], public_key=data[1:], algorithm=data[0])
         if key.key_id.hex() != parts[1]:
             raise NoteError(f"the hash {parts[1]} does not belong to the key that follows it")
         return key
@@ -112,10 +128,54 @@ class Checkpoint:
         return cls(origin=lines[0], size=int(size), root=root)
 
 
-def sign_note(text: str, key: VerifierKey, signer: Signer) -> bytes:
-    """``text`` with one signature line of ``key`` (signed-note); ``text`` ends in a newline."""
-    signature = signer.sign(text.encode())
-    return f"{text}\n{signature_line(key, signature)}".encode()
+def sign_note(text: str, key: VerifierKey, signer: Signer, *, at: int = 0) -> bytes:
+    """``text`` with one signature line of ``key`` (signed-note); ``text`` ends in a newline, ``at`` is for ML-DSA."""
+    return f"{text}\n{sign_line(text, key, signer, at=at)}".encode()
+
+
+def sign_line(text: str, key: VerifierKey, signer: Signer, *, at: int = 0) -> str:
+    """The signature line of ``key`` for ``text``; said at ``at``, in seconds, where the algorithm has a time.
+
+    Raises:
+        NoteError: Keys of this algorithm sign checkpoints only, and ``text`` is none.
+    """
+    signature = signer.sign(signed_message(text, key, at))
+    return signature_line(key, signature if key.algorithm == ED25519 else at.to_bytes(TIMESTAMP_SIZE, "big") + signature)
+
+
+def signed_message(text: str, key: VerifierKey, at: int) -> bytes:
+    """What ``key`` signs to say ``text``, by its algorithm.
+
+    Ed25519: the text (signed-note). Cosignatures: ``cosignature/v1``, time and text. ML-DSA-44: the structure
+    ``cosigned_message`` of tlog-cosignature with ``start`` 0, ``end`` and ``hash`` of the checkpoint that ``text`` is.
+
+    Raises:
+        NoteError: The algorithm is for checkpoints, and ``text`` is none.
+    """
+    if key.algorithm == ED25519:
+        return text.encode()
+    if key.algorithm == COSIGNATURE:
+        return f"cosignature/v1\ntime {at}\n{text}".encode()
+    checkpoint = Checkpoint.parse(text)
+    numbers = (0).to_bytes(8, "big") + checkpoint.size.to_bytes(8, "big")
+    return b"".join(
+        (
+            b"subtree/v1\n\0",
+            _opaque(key.name),
+            at.to_bytes(TIMESTAMP_SIZE, "big"),
+            _opaque(checkpoint.origin),
+            numbers,
+            checkpoint.root,
+        )
+    )
+
+
+def _opaque(name: str) -> bytes:
+    """``opaque name<1..2^8-1>`` (RFC 8446, section 3.4)."""
+    data = name.encode()
+    if not 0 < len(data) < 256:
+        raise NoteError(f"the name {name:.40} does not fit an ML-DSA-44 signature: 1 to 255 bytes")
+    return bytes([len(data)]) + data
 
 
 def signature_line(key: VerifierKey, signature: bytes) -> str:
@@ -123,19 +183,46 @@ def signature_line(key: VerifierKey, signature: bytes) -> str:
     return f"— {key.name} {encode_base64(key.key_id + signature)}\n"
 
 
+def signed_at(text: str, key: VerifierKey, data: bytes, verify: Verify) -> int | None:
+    """When ``key`` said ``text``, in seconds, if ``data``, what follows its key id on a line, is its signature.
+
+    0 where it does not say when; ``None`` where it is not its signature.
+
+    Raises:
+        NoteError: The algorithm cannot be checked here.
+    """
+    timed = key.algorithm != ED25519
+    time, signature = (data[:TIMESTAMP_SIZE], data[TIMESTAMP_SIZE:]) if timed else (b"", data)
+    at = int.from_bytes(time, "big")
+    if at >= 2**63 or len(time) != TIMESTAMP_SIZE * timed or len(signature) != _SIGNATURE_SIZES[key.algorithm]:
+        return None
+    return at if verify(key.public_key, signature, signed_message(text, key, at), key.algorithm) else None
+
+
 def open_note(note: bytes, key: VerifierKey, verify: Verify) -> str:
     """The text of ``note`` when ``key`` signed it; signature lines of other keys are passed over (signed-note).
 
     Raises:
-        NoteError: The note is malformed, or ``key``'s signature is missing or wrong.
+        NoteError: The note is malformed, ``key``'s signature is missing or wrong, or cannot be checked here.
     """
     text, signatures = split_note(note)
     own = [data[KEY_ID_SIZE:] for name, data in signatures if name == key.name and data[:KEY_ID_SIZE] == key.key_id]
     if not own:
         raise NoteError(f"no signature by {key.name} with key id {key.key_id.hex()}")
-    if not all(verify(key.public_key, signature, text.encode()) for signature in own):
+    if any(signed_at(text, key, data, verify) is None for data in own):
         raise NoteError(f"the signature by {key.name} does not hold")
     return text
+
+
+def open_note_of_all(note: bytes, keys: Sequence[VerifierKey], verify: Verify) -> str:
+    """The text of ``note`` when each of ``keys``, one or more, signed it.
+
+    Raises:
+        NoteError: As :func:`open_note`, for any of them.
+    """
+    if not keys:
+        raise NoteError("no key to open the note with")
+    return [open_note(note, key, verify) for key in keys][0]
 
 
 def split_note(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:

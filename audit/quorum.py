@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from audit.cosignature import cosignatures
-from audit.note import COSIGNATURE, NoteError, VerifierKey, Verify
+from audit.note import LOG_ALGORITHMS, WITNESS_ALGORITHMS, NoteError, VerifierKey, Verify
 
 NONE = "none"
 MAX_GROUPS = 200
@@ -127,14 +127,14 @@ class _Reader:
             raise ValueError(f"a line {words[0]} has another number of words") from None
 
     def _log(self, vkey: str, _url: str = "") -> None:
-        key = VerifierKey.parse(vkey)
+        key = VerifierKey.parse(vkey, algorithm=LOG_ALGORITHMS)
         witnesses = (witness.key for witness in self.witnesses.values())
         if key.public_key in {one.public_key for one in (*self.logs, *witnesses)}:
             raise ValueError("this log's key stands here twice")
         self.logs.append(key)
 
     def _witness(self, name: str, vkey: str, url: str = "") -> None:
-        key = VerifierKey.parse(vkey, algorithm=COSIGNATURE)
+        key = VerifierKey.parse(vkey, algorithm=WITNESS_ALGORITHMS)
         known = [*self.logs, *(witness.key for witness in self.witnesses.values())]
         if key.public_key in {one.public_key for one in known}:
             raise ValueError("this witness's key stands here twice")

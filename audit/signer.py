@@ -6,13 +6,15 @@ cannot get the rewritten log signed.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from audit.heads import read_head, write_head
 from audit.keys import SigningKey
-from audit.note import Checkpoint, sign_note
+from audit.note import Checkpoint, sign_line
 from audit.tree import Head, ProofError, verify_consistency
+from config.clock import SECOND, Clock, system_clock
 from config.errors import ConclaveError, UnavailableError
 
 
@@ -52,11 +54,26 @@ class CheckpointSigner(Protocol):
         ...
 
 
-class LocalSigner:
-    """A signer in this process: the key and the state are two files of one directory."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FurtherKey:
+    """A key that signs beside the first one: an ML-DSA-44 key, or one that was rotated away, ``until`` (seconds)."""
 
-    def __init__(self, key: SigningKey, state: Path) -> None:
+    key: SigningKey
+    until: int | None = None
+
+
+class LocalSigner:
+    """A signer in this process: the key and the state are two files of one directory.
+
+    Each key of ``further`` adds its signature line behind that of ``key``, as long as it may.
+    """
+
+    def __init__(
+        self, key: SigningKey, state: Path, *, further: Sequence[FurtherKey] = (), clock: Clock = system_clock
+    ) -> None:
         self._key = key
+        self._further = further
+        self._clock = clock
         self._state = state
         self._head = _read(state)
         self._turn = asyncio.Lock()
@@ -100,7 +117,10 @@ class LocalSigner:
         if head != self._head:
             await asyncio.to_thread(write_head, self._state, head)
             self._head = head
-        return sign_note(checkpoint.text(), self._key.public, self._key)
+        text, now = checkpoint.text(), self._clock() // SECOND
+        keys = [self._key, *(one.key for one in self._further if one.until is None or now < one.until)]
+        lines = [sign_line(text, key.public, key, at=now) for key in keys]
+        return f"{text}\n{''.join(lines)}".encode()
 
 
 def _read(path: Path) -> Head:
