@@ -3,15 +3,17 @@
 import base64
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import resources
 
+from audit.key_history import STATEMENTS, statement_lines
 from audit.keys import SigningKey
 from audit.note import VerifierKey
 from audit.sshsig import ssh_sign
 from audit.store import LedgerStore
+from audit.succession import KEY_KINDS
 from audit.tiles import TILE_WIDTH, bundle_widths, encode_bundle, entries_path, tile_path, tile_widths
 from audit.verify import (
     CHECKPOINT,
@@ -28,6 +30,7 @@ from config.clock import Millis, iso
 from config.db import Database
 
 POLICY = "policy.tlog-policy"
+MAX_STATEMENTS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,7 @@ class ExportOrder:
 
 
 async def write_bundle(
-    db: Database, order: ExportOrder, log_key: VerifierKey, export_key: SigningKey
+    db: Database, order: ExportOrder, log_keys: Sequence[VerifierKey], export_key: SigningKey
 ) -> AsyncIterator[tuple[str, bytes]]:
     """Every file of the export as (path, content), the manifest and its signature last.
 
@@ -58,7 +61,7 @@ async def write_bundle(
     """
     hashes: dict[str, str] = {}
     kinds: Counter[str] = Counter()
-    async for path, content in _files(db, order, log_key, export_key, kinds):
+    async for path, content in _files(db, order, log_keys, export_key, kinds):
         hashes[path] = sha256(content).hexdigest()
         yield path, content
     manifest = _manifest(order, hashes, kinds)
@@ -68,10 +71,12 @@ async def write_bundle(
 
 
 async def _files(
-    db: Database, order: ExportOrder, log_key: VerifierKey, export_key: SigningKey, kinds: Counter[str]
+    db: Database, order: ExportOrder, log_keys: Sequence[VerifierKey], export_key: SigningKey, kinds: Counter[str]
 ) -> AsyncIterator[tuple[str, bytes]]:
     yield CHECKPOINT, order.checkpoint
-    yield LOG_KEY, f"{log_key}\n".encode()
+    yield LOG_KEY, "".join(f"{key}\n" for key in log_keys).encode()
+    if statements := await _statements(db, order.size):
+        yield STATEMENTS, statements
     yield SIGNERS, signers_line(export_key.public).encode()
     if order.policy:
         yield POLICY, order.policy
@@ -91,6 +96,16 @@ async def _files(
         disclosures = await LedgerStore(connection).disclosures(order.size)
     lines = [json.dumps({"entry": entry, "disclosure": text}, sort_keys=True) for entry, text in disclosures]
     yield DISCLOSURES, "".join(f"{line}\n" for line in lines).encode()
+
+
+async def _statements(db: Database, size: int) -> bytes:
+    """The statements about the log's keys among its first ``size`` entries, as lines."""
+    found = []
+    async with db.read() as connection:
+        for kind in KEY_KINDS:
+            rows = await LedgerStore(connection).page(start=0, limit=MAX_STATEMENTS, kind=kind, room=None)
+            found += [(row.position, json.loads(row.body)) for row in rows if row.position < size]
+    return statement_lines(sorted(found, key=lambda item: item[0]))
 
 
 def _manifest(order: ExportOrder, hashes: dict[str, str], kinds: Counter[str]) -> bytes:

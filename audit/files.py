@@ -48,16 +48,6 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def read_vkey(path: Path) -> VerifierKey:
-    """The log's public key in the file ``path``, its Ed25519 key where there are several.
-
-    Raises:
-        OSError: The file cannot be read.
-        NoteError: It holds no such key.
-    """
-    return read_vkeys(path)[0]
-
-
 def read_vkeys(path: Path) -> list[VerifierKey]:
     """The log's public keys in the file ``path``, one a line, the Ed25519 key first.
 

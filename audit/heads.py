@@ -2,10 +2,9 @@
 
 import base64
 import json
-import os
 from pathlib import Path
 
-from audit.keys import sync_directory
+from audit.keys import write_whole
 from audit.tree import HASH_SIZE, Head
 
 
@@ -29,11 +28,4 @@ def read_head(path: Path) -> Head:
 def write_head(path: Path, head: Head) -> None:
     """Have ``head`` in the file ``path`` and on disk, whole, when this returns; the old one until then."""
     text = json.dumps({"size": head.size, "root": base64.b64encode(head.root).decode()})
-    fresh = path.with_suffix(".new")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
-    sync_directory(path.parent)
+    write_whole(path, text.encode())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from audit import mldsa
+from audit.mldsa import MlDsaUnavailableError, generate_ml_dsa, ml_dsa_from_seed, verify_ml_dsa
 from audit.note import COSIGNATURE, ED25519, ML_DSA_44, NoteError, VerifierKey
 from config.errors import ConclaveError
 
@@ -65,8 +65,8 @@ def verify_signature(public_key: bytes, signature: bytes, message: bytes, algori
     """
     if algorithm == ML_DSA_44:
         try:
-            return mldsa.verify(public_key, signature, message)
-        except mldsa.MlDsaUnavailableError as error:
+            return verify_ml_dsa(public_key, signature, message)
+        except MlDsaUnavailableError as error:
             raise NoteError(str(error)) from None
     return algorithm in (ED25519, COSIGNATURE) and verify_ed25519(public_key, signature, message)
 
@@ -89,8 +89,8 @@ def create_key(path: Path, name: str, *, algorithm: int = ED25519) -> SigningKey
         KeyFileError: The file exists already or cannot be written, or such keys cannot be made on this machine.
     """
     try:
-        private = mldsa.generate() if algorithm == ML_DSA_44 else Ed25519PrivateKey.generate()
-    except mldsa.MlDsaUnavailableError as error:
+        private = generate_ml_dsa() if algorithm == ML_DSA_44 else Ed25519PrivateKey.generate()
+    except MlDsaUnavailableError as error:
         raise KeyFileError(str(error)) from None
     key = SigningKey(name=name, private=private)
     write_private(path, f"{key}\n".encode())
@@ -114,7 +114,7 @@ def read_key(path: Path, *, algorithm: int = ED25519) -> SigningKey:
         key = SigningKey(name=name, private=_private(base64.b64decode(data, validate=True), algorithm))
     except ValueError:
         raise KeyFileError(f"{path} holds no key of the form {_PREFIX}+name+hash+base64") from None
-    except mldsa.MlDsaUnavailableError as error:
+    except MlDsaUnavailableError as error:
         raise KeyFileError(f"{path}: {error}") from None
     if key.public.key_id.hex() != key_id:
         raise KeyFileError(f"the key in {path} does not fit its own hash {key_id}")
@@ -124,7 +124,7 @@ def read_key(path: Path, *, algorithm: int = ED25519) -> SigningKey:
 
 
 def _private(data: bytes, algorithm: int) -> "Ed25519PrivateKey | MLDSA44PrivateKey":
-    return mldsa.from_seed(data[1:]) if algorithm == ML_DSA_44 else Ed25519PrivateKey.from_private_bytes(data[1:])
+    return ml_dsa_from_seed(data[1:]) if algorithm == ML_DSA_44 else Ed25519PrivateKey.from_private_bytes(data[1:])
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -142,6 +142,18 @@ def write_private(path: Path, data: bytes) -> None:
         sync_directory(path.parent)
     except OSError as error:
         raise KeyFileError(f"cannot write the key file {path}: {error.strerror}") from None
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Have ``data`` in the file ``path`` (mode 0600) and on disk, whole, when this returns; the old one until then."""
+    fresh = path.with_suffix(".new")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+    sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:

@@ -20,7 +20,16 @@ def _kind(name: str, records: str, *data: str) -> Kind:
 
 
 _TABLE = (
-    _kind("log.opened", "the log's first entry: its own keys", "origin", "log_key", "export_key", "software"),
+    _kind(
+        "log.opened", "the log's first entry: its own keys", "origin", "log_key", "post_quantum_key", "root_key",
+        "export_key", "software", "succession",
+    ),
+    _kind(
+        "key.rotated", "the log's keys were replaced, on the root key's word", "act", "log_key",
+        "post_quantum_key", "root_key", "statement",
+    ),
+    _kind("key.added", "an ML-DSA-44 key signs beside the log's key", "act", "post_quantum_key", "statement"),
+    _kind("root.adopted", "a log that had no root key got one", "act", "root_key", "statement"),
     _kind("hub.started", "the service began to run", "software", "host"),
     _kind("hub.stopped", "the service stopped in order"),
     _kind("clock.corrected", "the clock was behind the newest entry; times were held back", "behind_ms"),

@@ -24,10 +24,11 @@ from audit.parts import (
     strict_json,
 )
 from audit.sshsig import SshSignatureError, ssh_verify
+from audit.succession import LogKeys
 from audit.walk import Walk
 
 
-def check_manifest(bundle: Bundle, report: Report, walk: Walk, verify: Verify) -> None:
+def check_manifest(bundle: Bundle, report: Report, walk: Walk, log_keys: LogKeys, verify: Verify) -> None:
     """Check the manifest's signature by the export key that the log itself names, then every file against it.
 
     Raises:
@@ -52,7 +53,7 @@ def check_manifest(bundle: Bundle, report: Report, walk: Walk, verify: Verify) -
         detail = "does not say who exported what as the log has it"
         raise VerificationError("manifest", detail, where=MANIFEST, meaning=CHANGED)
     _files(bundle, files)
-    if read_part(bundle, LOG_KEY, "keys") != f"{report.key}\n".encode():
+    if read_part(bundle, LOG_KEY, "keys") != "".join(f"{key}\n" for key in log_keys.current).encode():
         raise VerificationError("keys", "is not the key you hold", where=LOG_KEY, meaning=CHANGED)
     if read_part(bundle, SIGNERS, "keys") != signers_line(export_key).encode():
         raise VerificationError("keys", "is not the key that the log names", where=SIGNERS, meaning=CHANGED)

@@ -25,7 +25,7 @@ class MlDsaUnavailableError(Exception):
         )
 
 
-def generate() -> "MLDSA44PrivateKey":
+def generate_ml_dsa() -> "MLDSA44PrivateKey":
     """A new private key.
 
     Raises:
@@ -35,7 +35,7 @@ def generate() -> "MLDSA44PrivateKey":
         return mldsa.MLDSA44PrivateKey.generate()
 
 
-def from_seed(seed: bytes) -> "MLDSA44PrivateKey":
+def ml_dsa_from_seed(seed: bytes) -> "MLDSA44PrivateKey":
     """The private key of a seed of 32 bytes (FIPS 204, algorithm 6).
 
     Raises:
@@ -46,7 +46,7 @@ def from_seed(seed: bytes) -> "MLDSA44PrivateKey":
         return mldsa.MLDSA44PrivateKey.from_seed_bytes(seed)
 
 
-def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
+def verify_ml_dsa(public_key: bytes, signature: bytes, message: bytes) -> bool:
     """Whether ``signature`` is that of ``public_key`` over ``message``, with the empty context.
 
     Raises:

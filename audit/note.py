@@ -139,8 +139,8 @@ def sign_line(text: str, key: VerifierKey, signer: Signer, *, at: int = 0) -> st
     Raises:
         NoteError: Keys of this algorithm sign checkpoints only, and ``text`` is none.
     """
-    signature = signer.sign(signed_message(text, key, at))
-    return signature_line(key, signature if key.algorithm == ED25519 else at.to_bytes(TIMESTAMP_SIZE, "big") + signature)
+    time = b"" if key.algorithm == ED25519 else at.to_bytes(TIMESTAMP_SIZE, "big")
+    return signature_line(key, time + signer.sign(signed_message(text, key, at)))
 
 
 def signed_message(text: str, key: VerifierKey, at: int) -> bytes:
@@ -222,7 +222,7 @@ def open_note_of_all(note: bytes, keys: Sequence[VerifierKey], verify: Verify) -
     """
     if not keys:
         raise NoteError("no key to open the note with")
-    return [open_note(note, key, verify) for key in keys][0]
+    return {open_note(note, key, verify) for key in keys}.pop()
 
 
 def split_note(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:

@@ -56,11 +56,15 @@ MALFORMED = "the log holds a malformed entry"
 class Report:
     """What a valid bundle holds; ``last_at`` is the time of the newest entry, ``export`` the export's own name.
 
-    ``note`` is the checkpoint as it was read, with every signature.
+    ``note`` is the checkpoint as it was read, with every signature. ``keys`` are those that had to sign it: the
+    caller's, or what came in their place; ``key`` is the first of them. ``key_changes`` says in words how
+    the log's keys changed.
     """
 
     checkpoint: Checkpoint
     key: VerifierKey
+    keys: tuple[VerifierKey, ...] = ()
+    key_changes: list[str] = field(default_factory=list)
     note: bytes = b""
     export: str = ""
     kinds: Counter[str] = field(default_factory=Counter)

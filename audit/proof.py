@@ -6,7 +6,7 @@ Pure and alone, as ``audit.note``.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audit.note import Checkpoint, NoteError, VerifierKey, Verify, decode_base64, encode_base64, open_note
+from audit.note import Checkpoint, NoteError, VerifierKey, Verify, decode_base64, encode_base64, open_note_of_all
 from audit.tree import HASH_SIZE, ProofError, leaf_hash, verify_inclusion
 
 HEADER = "c2sp.org/tlog-proof@v1"
@@ -58,16 +58,17 @@ class EntryProof:
             extra=decode_base64(lines[1].removeprefix("extra "), "a line of the proof"),
         )
 
-    def verify(self, key: VerifierKey, verify: Verify) -> Checkpoint:
-        """The checkpoint under which the entry was found, when the proof holds and ``key`` signed it.
+    def verify(self, key: VerifierKey | Sequence[VerifierKey], verify: Verify) -> Checkpoint:
+        """The checkpoint under which the entry was found, when the proof holds and ``key``, or each of them, signed it.
 
         Raises:
             NoteError: The checkpoint is not ``key``'s, or is of another log.
             ProofError: The entry is not where the proof says.
         """
-        checkpoint = Checkpoint.parse(open_note(self.note, key, verify))
-        if checkpoint.origin != key.name:
-            raise NoteError(f"the checkpoint is of the log {checkpoint.origin}, your key is of {key.name}")
+        keys = (key,) if isinstance(key, VerifierKey) else key
+        checkpoint = Checkpoint.parse(open_note_of_all(self.note, keys, verify))
+        if checkpoint.origin != keys[0].name:
+            raise NoteError(f"the checkpoint is of the log {checkpoint.origin}, your key is of {keys[0].name}")
         if self.index >= checkpoint.size:
             raise ProofError(f"entry {self.index} is beyond the checkpoint of {checkpoint.size} entries")
         verify_inclusion(leaf_hash(self.extra), self.index, checkpoint.size, self.hashes, checkpoint.root)

@@ -4,7 +4,7 @@ Pure and alone, as ``audit.note``.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from audit.cosignature import cosignatures
@@ -60,14 +60,17 @@ class Policy:
         return sum(self._holds(member, keys) for member in group.members) >= group.least
 
 
-def witnessed(note: bytes, log: VerifierKey, policy: Policy, verify: Verify) -> list[str]:
+def witnessed(note: bytes, log: VerifierKey | Sequence[VerifierKey], policy: Policy, verify: Verify) -> list[str]:
     """The names of those of the policy's witnesses who cosigned the checkpoint in ``note``, which ``log`` signed.
+
+    Of several keys of the log, the policy has to name one.
 
     Raises:
         NoteError: The policy is for other logs, not enough of them did, or a cosignature is forged.
     """
-    if policy.logs and log not in policy.logs:
-        raise NoteError(f"the policy does not accept the log {log.name} with this key")
+    keys = [log] if isinstance(log, VerifierKey) else log
+    if policy.logs and not set(keys) & set(policy.logs):
+        raise NoteError(f"the policy does not accept the log {keys[0].name} with this key")
     found = [one.witness for one in cosignatures(note, policy.keys(), verify)]
     if not policy.met(found):
         names = ", ".join(key.name for key in found) or "nobody"

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +59,7 @@ class AuditService:
         inbox: Inbox,
         clock: Clock,
         *,
-        log_key: VerifierKey,
+        log_keys: Sequence[VerifierKey],
         export_key: SigningKey,
         software: str,
         new_export: Callable[[], str],
@@ -67,7 +67,7 @@ class AuditService:
         self._db = db
         self._inbox = inbox
         self._clock = clock
-        self._log_key = log_key
+        self._log_keys = log_keys
         self._export_key = export_key
         self._software = software
         self._new_export = new_export
@@ -75,8 +75,13 @@ class AuditService:
 
     @property
     def log_key(self) -> VerifierKey:
-        """The log's public key."""
-        return self._log_key
+        """The log's Ed25519 key."""
+        return self._log_keys[0]
+
+    @property
+    def log_keys(self) -> Sequence[VerifierKey]:
+        """The log's public keys: Ed25519, then ML-DSA-44 where it has one."""
+        return self._log_keys
 
     async def status(self) -> LedgerStatus:
         """Size, head, and what waits."""
@@ -226,13 +231,13 @@ class AuditService:
             person=actor,
             at=self._clock(),
             software=self._software,
-            origin=self._log_key.name,
+            origin=self.log_key.name,
             size=size,
             root=_root_of(note),
             checkpoint=note,
             policy=self.policy,
         )
-        return write_bundle(self._db, order, self._log_key, self._export_key)
+        return write_bundle(self._db, order, self._log_keys, self._export_key)
 
 
 def _data(row: EntryRow) -> dict[str, Any]:

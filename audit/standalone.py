@@ -7,14 +7,18 @@ import argparse
 import base64
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from audit.files import Folder, read_vkey
-from audit.keys import verify_ed25519
+from audit.files import Folder, read_vkeys
+from audit.key_history import parse_statements
+from audit.keys import verify_signature
 from audit.note import NoteError, VerifierKey
 from audit.printable import printable
 from audit.proof import EntryProof
 from audit.quorum import Policy, PolicyError, parse_policy, witnessed
+from audit.succession import follow
 from audit.tree import ProofError
 from audit.verify import VerificationError, strict_json, verify_bundle
 
@@ -23,18 +27,22 @@ def main(arguments: list[str] | None = None) -> int:
     """Check an export or a proof, and say what was found."""
     parser = argparse.ArgumentParser(prog="conclave-verify", description="Check an export of a log, or a proof.")
     parser.add_argument("what", type=Path, metavar="EXPORT", help="the exported folder, or the file of a proof")
-    parser.add_argument("--vkey", type=Path, required=True, help="the log's public key, got by another way")
+    parser.add_argument("--vkey", type=Path, required=True, help="the log's public keys, got by another way")
+    parser.add_argument("--root", type=Path, help="the public key of the log's root, where you hold it")
+    parser.add_argument("--statements", type=Path, help="for a proof: keys/statements.ndjson of an export")
     parser.add_argument("--policy", type=Path, help="your policy of witnesses (tlog-policy): enough must have cosigned")
     options = parser.parse_args(arguments)
     try:
-        key = read_vkey(options.vkey)
+        root = read_vkeys(options.root)[0] if options.root else None
+        statements = parse_statements(options.statements.read_bytes()) if options.statements else []
+        trust = Trust(read_vkeys(options.vkey), root, [note.encode() for _, note in statements])
         policy = parse_policy(options.policy.read_bytes()) if options.policy else None
-    except (OSError, NoteError, PolicyError) as error:
+    except (OSError, NoteError, PolicyError, VerificationError) as error:
         parser.error(str(error))
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal without check marks
     check = _proof if options.what.is_file() else _bundle
     try:
-        lines = check(options.what, key, policy)
+        lines = check(options.what, trust, policy)
     except VerificationError as error:
         lines = [f"✗ {error.where or error.check}: {error.detail}", f"INVALID: {error.meaning}."]
     except (OSError, NoteError, ProofError, ValueError, RecursionError) as error:
@@ -43,12 +51,22 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if lines[-1] == "VALID." else 1
 
 
-def _bundle(folder: Path, key: VerifierKey, policy: Policy | None) -> list[str]:
-    report = verify_bundle(Folder(folder), key, verify_ed25519)
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The log's keys and its root's key, as the caller got them, and what is said of their successors."""
+
+    keys: list[VerifierKey]
+    root: VerifierKey | None
+    statements: list[bytes]
+
+
+def _bundle(folder: Path, trust: Trust, policy: Policy | None) -> list[str]:
+    report = verify_bundle(Folder(folder), trust.keys, verify_signature, root=trust.root)
     root = base64.b64encode(report.checkpoint.root).decode()
     return [
-        f"✓ checkpoint of {key.name}, root {root}",
-        *_witnesses(report.note, key, policy),
+        f"✓ checkpoint of {report.key.name}, root {root}",
+        *(f"✓ {line}" for line in report.key_changes),
+        *_witnesses(report.note, report.keys, policy),
         f"✓ {report.checkpoint.size:,} entries in the log, in order, numbered without a gap",
         f"✓ {report.disclosed} disclosures belong to their entries, {report.withheld} are withheld",
         f"✓ {report.files} files as the manifest lists them, export {printable(report.export)}",
@@ -56,20 +74,21 @@ def _bundle(folder: Path, key: VerifierKey, policy: Policy | None) -> list[str]:
     ]
 
 
-def _proof(file: Path, key: VerifierKey, policy: Policy | None) -> list[str]:
+def _proof(file: Path, trust: Trust, policy: Policy | None) -> list[str]:
     proof = EntryProof.parse(file.read_bytes())
-    checkpoint = proof.verify(key, verify_ed25519)
+    keys = follow(trust.keys, trust.statements, trust.root, verify_signature)
+    checkpoint = proof.verify(keys, verify_signature)
     entry = json.dumps(strict_json(proof.extra), ensure_ascii=False, sort_keys=True)
     return [
-        f"✓ checkpoint of {key.name}, {checkpoint.size:,} entries",
-        *_witnesses(proof.note, key, policy),
+        f"✓ checkpoint of {keys[0].name}, {checkpoint.size:,} entries",
+        *_witnesses(proof.note, keys, policy),
         f"✓ entry {proof.index:,}: {printable(entry, 2_000)}",
         "VALID.",
     ]
 
 
-def _witnesses(note: bytes, key: VerifierKey, policy: Policy | None) -> list[str]:
+def _witnesses(note: bytes, keys: Sequence[VerifierKey], policy: Policy | None) -> list[str]:
     if policy is None:
         return []
-    names = ", ".join(printable(name) for name in witnessed(note, key, policy, verify_ed25519))
+    names = ", ".join(printable(name) for name in witnessed(note, keys, policy, verify_signature))
     return [f"✓ cosigned by {names or 'nobody, and nobody is needed'}"]

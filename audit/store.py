@@ -1,9 +1,10 @@
 """SQL of the ledger, on an open connection; the caller owns the transaction."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Row, delete, exists, func, insert, select, tuple_, update
+from sqlalchemy import Row, delete, exists, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -146,6 +147,12 @@ class LedgerStore:
             )
         ).one()
         return bool(row[0]), bool(row[1])
+
+    async def waiting(self, *kinds: str) -> list[str]:
+        """The bodies of the entries of these kinds that wait for their place, in order."""
+        marks = [inbox.c.body.contains(f'"kind":"{kind}"', autoescape=True) for kind in kinds]
+        rows = await self._tx.scalars(select(inbox.c.body).where(or_(*marks)).order_by(inbox.c.id))
+        return [body for body in rows if json.loads(body)["kind"] in kinds]
 
     async def take_inbox(self, limit: int) -> list[InboxRow]:
         """Take up to ``limit`` waiting rows out, the oldest first."""

@@ -5,9 +5,12 @@ key signed; anything else raises :class:`VerificationError`, which says which ch
 Pure: files come in through :class:`Bundle`, signatures through :class:`audit.note.Verify`.
 """
 
+from collections.abc import Sequence
+
 from audit.disclosures import check_disclosures
+from audit.key_history import check_keys, opening_checkpoint
 from audit.manifest import check_manifest
-from audit.note import Checkpoint, NoteError, VerifierKey, Verify, open_note
+from audit.note import Checkpoint, VerifierKey, Verify, split_note
 from audit.parts import (
     CHANGED,
     CHECKPOINT,
@@ -21,7 +24,6 @@ from audit.parts import (
     Bundle,
     Report,
     VerificationError,
-    read_part,
     signers_line,
     strict_json,
 )
@@ -49,39 +51,32 @@ __all__ = [
 
 
 def verify_bundle(
-    bundle: Bundle, key: VerifierKey, verify: Verify, progress: Progress = lambda _done, _all: None
+    bundle: Bundle,
+    key: VerifierKey | Sequence[VerifierKey],
+    verify: Verify,
+    progress: Progress = lambda _done, _all: None,
+    *,
+    root: VerifierKey | None = None,
 ) -> Report:
     """Check every file of ``bundle`` against ``key``, which the caller got out of band.
+
+    Of several keys each must have signed. A key that was rotated away since holds for the one in its place, where the
+    key itself and the log's root said so; ``root`` is the root's key, for who holds it.
 
     Raises:
         VerificationError: A check failed.
     """
-    note = read_part(bundle, CHECKPOINT, "checkpoint")
-    checkpoint = open_checkpoint(note, key, verify)
-    report = Report(checkpoint=checkpoint, key=key, note=note)
+    held = (key,) if isinstance(key, VerifierKey) else tuple(key)
+    note, keys = opening_checkpoint(bundle, held, root, verify)
+    checkpoint = Checkpoint.parse(split_note(note)[0])
+    report = Report(checkpoint=checkpoint, key=keys[0], keys=keys, note=note)
     walk = Walk(report)
     edge = check_entries(bundle, checkpoint, walk, progress)
     if edge.frontier.root() != checkpoint.root:
         raise VerificationError("root", "the entries do not hash to the checkpoint's root", meaning=CHANGED)
     if walk.wrong is not None:  # only now: it is the log itself that is wrong, and not a copy that somebody changed
         raise walk.wrong
-    walk.check_opening()
-    check_manifest(bundle, report, walk, verify)
+    log_keys = check_keys(bundle, report, walk.first, walk.key_changes, root, verify)
+    check_manifest(bundle, report, walk, log_keys, verify)
     check_disclosures(bundle, report, walk)
     return report
-
-
-def open_checkpoint(note: bytes, key: VerifierKey, verify: Verify) -> Checkpoint:
-    """The checkpoint in ``note``, signed by ``key`` for the log of that name.
-
-    Raises:
-        VerificationError: It is not.
-    """
-    try:
-        checkpoint = Checkpoint.parse(open_note(note, key, verify))
-    except NoteError as error:
-        raise VerificationError("checkpoint", str(error), where=CHECKPOINT, meaning=CHANGED) from None
-    if checkpoint.origin != key.name:
-        detail = f"is of the log {checkpoint.origin}, your key is of {key.name}"
-        raise VerificationError("checkpoint", detail, where=CHECKPOINT, meaning=CHANGED)
-    return checkpoint

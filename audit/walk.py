@@ -6,8 +6,9 @@ from typing import Any
 from audit.canonical import CanonicalError
 from audit.entry import EntryError, actor_key, parse_entry
 from audit.parts import GAP, MALFORMED, Report, VerificationError
+from audit.succession import KEY_KINDS
 
-LANDMARKS = frozenset({"log.opened", "audit.exported"})
+LANDMARKS = frozenset({"log.opened", "audit.exported"}) | KEY_KINDS
 """Kinds of entries that say something of the log itself, and are looked at one by one."""
 
 
@@ -25,6 +26,7 @@ class Walk:
         self.first: dict[str, Any] = {}
         self.digests: dict[str, int] = {}
         self.exports: dict[int, dict[str, Any]] = {}
+        self.key_changes: dict[int, dict[str, Any]] = {}
         self.wrong: VerificationError | None = None
 
     def take(self, data: bytes) -> None:
@@ -34,19 +36,6 @@ class Walk:
                 self._step(data)
             except VerificationError as error:
                 self.wrong = error
-
-    def check_opening(self) -> None:
-        """Return when the first entry opens this log with this key.
-
-        Raises:
-            VerificationError: It does not.
-        """
-        checkpoint, key, first = self._report.checkpoint, self._report.key, self.first
-        data = first.get("data", {})
-        opens = first.get("kind") == "log.opened" and data.get("origin") == checkpoint.origin
-        if not opens or data.get("log_key") != str(key):
-            detail = "does not open this log with the key you hold"
-            raise VerificationError("meaning", detail, where="entry 0", meaning=MALFORMED)
 
     def _step(self, data: bytes) -> None:
         where = f"entry {self.position:,}"
@@ -82,6 +71,8 @@ class Walk:
             self.first = entry
         if entry["kind"] == "audit.exported":
             self.exports[self.position] = entry
+        if entry["kind"] in KEY_KINDS:
+            self.key_changes[self.position] = entry
 
 
 def _numbers(entry: dict[str, Any]) -> Iterator[tuple[str, str, int]]:

@@ -7,7 +7,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from audit.note import Checkpoint, NoteError, VerifierKey, Verify, open_note
+from audit.note import Checkpoint, NoteError, VerifierKey, Verify, open_note_of_all
 from audit.tree import EMPTY_ROOT, HASH_SIZE, Head, ProofError, verify_consistency
 
 MAX_PROOF = 63
@@ -56,8 +56,8 @@ class Submission:
         return cls(old=int(number), proof=[_hash(line) for line in rest], note=note)
 
 
-def judge(submission: Submission, logs: Mapping[str, VerifierKey], seen: Head, verify: Verify) -> Checkpoint:
-    """The checkpoint to cosign, which extends what was ``seen`` of its log.
+def judge(submission: Submission, logs: Mapping[str, Sequence[VerifierKey]], seen: Head, verify: Verify) -> Checkpoint:
+    """The checkpoint to cosign, which extends what was ``seen`` of its log; each of the log's keys must have signed it.
 
     Raises:
         WitnessRefusedError: It does not, or is not signed by a log that this witness knows.
@@ -80,12 +80,12 @@ def judge(submission: Submission, logs: Mapping[str, VerifierKey], seen: Head, v
     return checkpoint
 
 
-def _signed(submission: Submission, logs: Mapping[str, VerifierKey], verify: Verify) -> Checkpoint:
-    key = logs.get(submission.origin)
-    if key is None:
+def _signed(submission: Submission, logs: Mapping[str, Sequence[VerifierKey]], verify: Verify) -> Checkpoint:
+    keys = logs.get(submission.origin)
+    if keys is None:
         raise WitnessRefusedError(404, "this witness does not know that log")
     try:
-        text = open_note(submission.note, key, verify)
+        text = open_note_of_all(submission.note, keys, verify)
     except NoteError as error:
         raise WitnessRefusedError(403, str(error)) from None
     try:

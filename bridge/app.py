@@ -20,7 +20,7 @@ from bridge.api.log import add_log
 from bridge.api.server import add_api, api_errors
 from bridge.appservice import MAX_BODY, add_appservice
 from bridge.feed import Feed
-from bridge.foundation import Keys, check_log_key, found, is_founded, keep_admin_credential, load_keys
+from bridge.foundation import Keys, found, is_founded, keep_admin_credential, load_keys
 from bridge.gateway import Gateway
 from bridge.helper.mailbox import Mailbox
 from bridge.helper.service import Helper
@@ -28,6 +28,7 @@ from bridge.helper.wiring import build_helper
 from bridge.homeserver_config import bot_user_id, helper_user_id
 from bridge.hub_devices import HubDevices
 from bridge.link import HomeserverLink
+from bridge.log_keys import enter_key_statements
 from bridge.matrix import SynapseGateway
 from bridge.ports import port_error
 from bridge.readiness import Readiness
@@ -166,8 +167,8 @@ async def open_hub(
     try:
         await (upgrade(db) if migrate else check_schema(db))
         founded = await is_founded(db, settings)
-        keys = load_keys(state, settings, founded=founded)
-        await check_log_key(db, keys)
+        keys = load_keys(state, settings, founded=founded, clock=clock)
+        await enter_key_statements(db, keys.log, clock)
         homeserver = gateway(settings, state)
         try:
             hub = _assemble(settings, state, clock, db, keys, homeserver)
@@ -266,7 +267,7 @@ def _audit(clock: Clock, db: Database, keys: Keys, api: Inbox) -> AuditService:
         db,
         api,
         clock,
-        log_key=keys.log,
+        log_keys=keys.log.current,
         export_key=keys.export,
         software=SOFTWARE,
         new_export=lambda: _new_id("exp"),

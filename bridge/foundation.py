@@ -4,7 +4,6 @@ Killed anywhere, the next start finishes it. Once the database knows the host co
 never made anew: a new key would be a new log.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit.entry import Draft, system_actor
 from audit.inbox import Inbox
-from audit.keys import KeyFileError, SigningKey, create_key, read_key
-from audit.note import VerifierKey
-from audit.signer import CheckpointSigner, LocalSigner
-from audit.store import LedgerStore
-from bridge.signer.remote import RemoteSigner, fetch_vkey
+from audit.keys import SigningKey, create_key, read_key
+from audit.signer import CheckpointSigner
+from bridge.log_keys import opening_keys, statement_draft
+from bridge.signer.folder import KnownKeys, SignerFolder
+from bridge.signer.remote import RemoteSigner, fetch_keys
 from bridge.version import SOFTWARE
-from config.clock import Clock
+from config.clock import Clock, system_clock
 from config.db import Database
 from config.errors import SettingsError
 from config.settings import Settings
@@ -35,9 +34,9 @@ THIS_MACHINE = "this machine"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """The hub's private keys, the log's public one, and who signs for it."""
+    """The hub's private keys, the log's public ones, and who signs for it."""
 
-    log: VerifierKey
+    log: KnownKeys
     export: SigningKey
     document: SigningKey
     signer: CheckpointSigner
@@ -59,7 +58,7 @@ async def is_founded(db: Database, settings: Settings) -> bool:
     return host is not None
 
 
-def load_keys(state: StateDirectory, settings: Settings, *, founded: bool) -> Keys:
+def load_keys(state: StateDirectory, settings: Settings, *, founded: bool, clock: Clock = system_clock) -> Keys:
     """The keys of the state directory; made when the hub is not founded yet.
 
     Raises:
@@ -69,8 +68,8 @@ def load_keys(state: StateDirectory, settings: Settings, *, founded: bool) -> Ke
     """
     document = document_key(state, settings, founded=founded)
     export = _key(state.keys / "export.key", f"{settings.origin}/export", founded=founded)
-    log, signer = _remote(settings.ledger.signer, settings) or _local(state, settings, founded=founded)
-    state.log_vkey.write_text(f"{log}\n")
+    log, signer = _remote(settings.ledger.signer, settings) or _local(state, settings, clock, founded=founded)
+    state.log_vkey.write_text("".join(f"{key}\n" for key in log.current))
     return Keys(export=export, document=document, log=log, signer=signer)
 
 
@@ -87,39 +86,34 @@ def _key(path: Path, name: str, *, founded: bool) -> SigningKey:
     return read_key(path) if founded or path.exists() else create_key(path, name)
 
 
-def _local(state: StateDirectory, settings: Settings, *, founded: bool) -> tuple[VerifierKey, CheckpointSigner]:
-    path, memory = state.keys / "log.key", state.keys / "signer.json"
-    key = _key(path, settings.origin, founded=founded)
-    if not founded and not memory.exists():
-        LocalSigner.initialise(memory)
-    return key.public, LocalSigner(key, memory)
+def _local(
+    state: StateDirectory, settings: Settings, clock: Clock, *, founded: bool
+) -> tuple[KnownKeys, CheckpointSigner]:
+    folder = SignerFolder(state.keys, state.log_vkey)
+    if not founded:
+        folder.create(settings.origin, post_quantum=settings.ledger.post_quantum)
+    signer = folder.open(clock)
+    if settings.ledger.post_quantum:
+        folder.add_post_quantum(clock)
+        signer = folder.open(clock)
+    return folder.known(), signer
 
 
-def _remote(socket: Path | None, settings: Settings) -> tuple[VerifierKey, CheckpointSigner] | None:
+def _remote(socket: Path | None, settings: Settings) -> tuple[KnownKeys, CheckpointSigner] | None:
     if socket is None:
         return None
-    key = fetch_vkey(socket)
-    if key.name != settings.origin:
+    known = fetch_keys(socket)
+    if known.current[0].name != settings.origin:
         raise SettingsError(
-            f"the signer at {socket} signs for the log {key.name}, and this hub's is {settings.origin}",
+            f"the signer at {socket} signs for the log {known.current[0].name}, and this hub's is {settings.origin}",
             hint="set ledger.origin, or make a signer for this log: conclave signer init",
         )
-    return key, RemoteSigner(socket, key)
-
-
-async def check_log_key(db: Database, keys: Keys) -> None:
-    """Return when the log in the database was opened with the key at hand.
-
-    Raises:
-        KeyFileError: It was opened with another one: keys or database were swapped.
-    """
-    async with db.read() as connection:
-        first = await LedgerStore(connection).entry(0)
-    if first is not None and json.loads(first.body)["data"].get("log_key") != str(keys.log):
-        raise KeyFileError(
-            "the log in the database was opened with another key than the one at hand",
-            hint="put database and state directory of one hub together",
+    if settings.ledger.post_quantum and len(known.current) == 1:
+        raise SettingsError(
+            f"ledger.post_quantum is set, and the signer at {socket} has no ML-DSA-44 key",
+            hint="stop it, then conclave signer post-quantum, and start it again",
         )
+    return known, RemoteSigner(socket, *known.current)
 
 
 async def found(
@@ -167,12 +161,13 @@ async def keep_admin_credential(state: StateDirectory, access: AccessService) ->
 
 async def _open_log(tx: AsyncConnection, keys: Keys, inbox: Inbox) -> None:
     data = {
-        "origin": keys.log.name,
-        "log_key": str(keys.log),
+        "origin": keys.log.current[0].name,
+        **opening_keys(keys.log),
         "export_key": str(keys.export.public),
         "software": SOFTWARE,
     }
-    await inbox.put(tx, Draft(kind="log.opened", actor=BOOTSTRAP, data=data))
+    statements = [statement_draft(note) for note in keys.log.statements]
+    await inbox.put(tx, Draft(kind="log.opened", actor=BOOTSTRAP, data=data), *statements)
 
 
 def _admin_token(state: StateDirectory, access: AccessService) -> str:

@@ -129,9 +129,13 @@ class DatabaseSettings(_Section):
 
 
 class LedgerSettings(_Section):
-    """The audit log; ``signer`` is the Unix socket of a signer in another process, which then holds the log's key."""
+    """The audit log; ``signer`` is the Unix socket of a signer in another process, which then holds the log's key.
+
+    ``post_quantum`` has an ML-DSA-44 key sign beside it.
+    """
 
     signer: Path | None = None
+    post_quantum: bool = False
     origin: str | None = Field(default=None, pattern=r"^[^\s+]+$")
 
 

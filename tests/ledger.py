@@ -144,7 +144,7 @@ async def export(db: Database) -> Files:
         root=head.root,
         checkpoint=note,
     )
-    return Files({name: content async for name, content in write_bundle(db, order, LOG_KEY.public, EXPORT_KEY)})
+    return Files({name: content async for name, content in write_bundle(db, order, [LOG_KEY.public], EXPORT_KEY)})
 
 
 def relogged(files: Files, entries: Sequence[bytes], *, key: SigningKey = LOG_KEY, origin: str = ORIGIN) -> Files:

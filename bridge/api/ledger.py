@@ -31,12 +31,13 @@ BLOCK = 512
 
 
 async def show_ledger(call: Call[NoQuery, NoBody]) -> LedgerView:
-    """Where the ledger stands, and its public key."""
+    """Where the ledger stands, and its public keys."""
     status = await call.services.audit.status()
     head, key = status.head, call.services.audit.log_key
     return LedgerView(
         origin=key.name,
         vkey=str(key),
+        vkeys=[str(one) for one in call.services.audit.log_keys],
         size=head.size,
         signed_size=head.signed_size,
         waiting=status.backlog,

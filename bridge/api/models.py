@@ -349,10 +349,11 @@ class EntryProof(EntryView):
 
 
 class LedgerView(_Model):
-    """Where the ledger stands."""
+    """Where the ledger stands; ``vkey`` is its Ed25519 key, ``vkeys`` are all its keys."""
 
     origin: str
     vkey: str
+    vkeys: list[str]
     size: int
     signed_size: int
     waiting: int

@@ -17,7 +17,7 @@ from audit.printable import printable
 from bridge.cli.client import HubClient
 from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Json, say, show, write_json
-from bridge.cli.proving import prove, read_policy, verify_proof
+from bridge.cli.proving import Trust, prove, read_policy, verify_proof
 from bridge.cli.session import client_of
 
 if TYPE_CHECKING:
@@ -116,14 +116,14 @@ def show_(
     ctx: typer.Context, entry: Annotated[int, typer.Argument(min=0, help="The entry's number.")], as_json: Json = False
 ) -> None:
     """One entry, checked here against the log's signed checkpoint."""
-    from audit.keys import verify_ed25519
+    from audit.keys import verify_signature
     from audit.note import Checkpoint, NoteError, VerifierKey, open_note
     from audit.tree import ProofError, leaf_hash, verify_inclusion
 
     client = client_of(ctx)
     found, key = client.get(f"/v1/ledger/entries/{entry}"), VerifierKey.parse(client.get("/v1/ledger")["vkey"])
     try:
-        checkpoint = Checkpoint.parse(open_note(found["checkpoint"].encode(), key, verify_ed25519))
+        checkpoint = Checkpoint.parse(open_note(found["checkpoint"].encode(), key, verify_signature))
         proof = [base64.b64decode(node) for node in found["proof"]]
         leaf = leaf_hash(base64.b64decode(found["bytes"]))
         verify_inclusion(leaf, entry, checkpoint.size, proof, checkpoint.root)
@@ -268,25 +268,31 @@ def _agree(found: list[dict[str, Any]]) -> bool:
 @app.command()
 def verify(
     bundle: Annotated[Path, typer.Argument(help="The exported folder, or the file of a proof.")],
-    vkey: Annotated[Path, typer.Option(help="The log's public key, which you got by another way than the export.")],
+    vkey: Annotated[
+        Path, typer.Option(help="The log's public keys, one a line, which you got by another way than the export.")
+    ],
     policy: Annotated[
         Path | None, typer.Option(help="Your policy of witnesses: enough of them must have cosigned.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="The public key of the log's root, where you hold it.")] = None,
+    statements: Annotated[
+        Path | None, typer.Option(help="For a proof, after the keys changed: keys/statements.ndjson of an export.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Check an export, every file of it, or a proof. Needs no network and no hub."""
     from audit.files import Folder
-    from audit.keys import verify_ed25519
+    from audit.keys import verify_signature
     from audit.verify import VerificationError, verify_bundle
 
-    key, quorum = _read_key(vkey), read_policy(policy)
+    trust, quorum = Trust(_read_keys(vkey), None if root is None else _read_keys(root)[0]), read_policy(policy)
     if bundle.is_file():
-        verify_proof(bundle, key, quorum, as_json)
+        verify_proof(bundle, trust, statements, quorum, as_json)
         return
     if not bundle.is_dir():
         raise CallFailedError(f"{bundle} is not a folder", code="bundle", hint="name the exported folder", usage=True)
     try:
-        report = verify_bundle(Folder(bundle), key, verify_ed25519, _progress)
+        report = verify_bundle(Folder(bundle), trust.keys, verify_signature, _progress, root=trust.root)
         witnesses = _witnessed(report, quorum)
     except VerificationError as error:
         if as_json:
@@ -298,12 +304,12 @@ def verify(
     _tell(report, bundle, None if quorum is None else witnesses, as_json)
 
 
-def _read_key(path: Path) -> "VerifierKey":
-    from audit.files import read_vkey
+def _read_keys(path: Path) -> "list[VerifierKey]":
+    from audit.files import read_vkeys
     from audit.note import NoteError
 
     try:
-        return read_vkey(path)
+        return read_vkeys(path)
     except (OSError, NoteError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise CallFailedError(
@@ -326,6 +332,8 @@ def _tell(report: "Report", bundle: Path, witnesses: list[str] | None, as_json: 
         write_json({"valid": True, **counts, **found})
         return
     say(f"  ✓ checkpoint      signed by {report.key.name}: root {root}")
+    for line in report.key_changes:
+        say(f"  ✓ keys            {line}")
     if witnesses is not None:
         say(f"  ✓ witnesses       {', '.join(map(printable, witnesses)) or 'none needed'}")
     say(f"  ✓ export          {printable(report.export)}, of everything up to {newest[:19].replace('T', ' ')} UTC")
@@ -341,7 +349,7 @@ def _witnessed(report: "Report", policy: "Policy | None") -> list[str]:
     Raises:
         VerificationError: Not enough of them did.
     """
-    from audit.keys import verify_ed25519
+    from audit.keys import verify_signature
     from audit.note import NoteError
     from audit.quorum import witnessed
     from audit.verify import CHECKPOINT, VerificationError
@@ -349,7 +357,7 @@ def _witnessed(report: "Report", policy: "Policy | None") -> list[str]:
     if policy is None:
         return []
     try:
-        return witnessed(report.note, report.key, policy, verify_ed25519)
+        return witnessed(report.note, report.keys, policy, verify_signature)
     except NoteError as error:
         meaning = "the log was not seen by those whom you trust, or it shows them another history than you"
         raise VerificationError("witnesses", str(error), where=CHECKPOINT, meaning=meaning) from None

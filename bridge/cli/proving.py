@@ -1,5 +1,6 @@
 """``conclave audit prove``, and the check of what it wrote: proofs that go alone."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -44,7 +45,7 @@ def prove(
 def _prove_entry(client: HubClient, entry: int, out: Path, as_json: bool) -> None:
     import base64
 
-    from audit.keys import verify_ed25519
+    from audit.keys import verify_signature
     from audit.note import NoteError, VerifierKey
     from audit.proof import EntryProof
     from audit.tree import ProofError
@@ -57,7 +58,7 @@ def _prove_entry(client: HubClient, entry: int, out: Path, as_json: bool) -> Non
         extra=base64.b64decode(found["bytes"]),
     )
     try:
-        proof.verify(VerifierKey.parse(client.get("/v1/ledger")["vkey"]), verify_ed25519)
+        proof.verify(VerifierKey.parse(client.get("/v1/ledger")["vkey"]), verify_signature)
     except (NoteError, ProofError) as error:
         raise CallFailedError(f"the hub's proof of entry {entry} does not hold: {error}", code="proof") from None
     _write(out, proof.encode())
@@ -71,13 +72,13 @@ def _prove_entry(client: HubClient, entry: int, out: Path, as_json: bool) -> Non
 def _prove_growth(client: HubClient, old: Path, new: Path, out: Path | None, as_json: bool) -> None:
     import base64
 
-    from audit.keys import verify_ed25519
+    from audit.keys import verify_signature
     from audit.note import VerifierKey
     from audit.tree import ProofError, verify_consistency
     from audit.witness import Submission
 
     key = VerifierKey.parse(client.get("/v1/ledger")["vkey"])
-    first, second = (_checkpoint(path, key, verify_ed25519) for path in (old, new))
+    first, second = (_checkpoint(path, key, verify_signature) for path in (old, new))
     if first.size > second.size:
         raise CallFailedError(f"{old} is of a larger log than {new}", code="order", hint="name the older one first")
     answer = client.get("/v1/ledger/consistency", first=first.size, second=second.size)
@@ -116,7 +117,15 @@ def _write(out: Path, data: bytes) -> None:
         raise CallFailedError(f"cannot write {out}: {error.strerror}", code="out", usage=True) from None
 
 
-def verify_proof(path: Path, key: "VerifierKey", policy: "Policy | None", as_json: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The log's keys and its root's key, as whoever verifies got them."""
+
+    keys: "list[VerifierKey]"
+    root: "VerifierKey | None" = None
+
+
+def verify_proof(path: Path, trust: Trust, statements: Path | None, policy: "Policy | None", as_json: bool) -> None:
     """Check a proof of one entry, and say what it proves.
 
     Raises:
@@ -124,19 +133,23 @@ def verify_proof(path: Path, key: "VerifierKey", policy: "Policy | None", as_jso
     """
     import json
 
-    from audit.keys import verify_ed25519
+    from audit.key_history import parse_statements
+    from audit.keys import verify_signature
     from audit.note import NoteError
     from audit.proof import EntryProof
     from audit.quorum import witnessed
+    from audit.succession import follow
     from audit.tree import ProofError
-    from audit.verify import strict_json
+    from audit.verify import VerificationError, strict_json
 
     try:
         proof = EntryProof.parse(path.read_bytes())
-        checkpoint = proof.verify(key, verify_ed25519)
-        witnesses = [] if policy is None else witnessed(proof.note, key, policy, verify_ed25519)
+        notes = [] if statements is None else parse_statements(statements.read_bytes())
+        keys = follow(trust.keys, [note.encode() for _, note in notes], trust.root, verify_signature)
+        checkpoint = proof.verify(keys, verify_signature)
+        witnesses = [] if policy is None else witnessed(proof.note, keys, policy, verify_signature)
         entry = strict_json(proof.extra)
-    except (OSError, NoteError, ProofError, ValueError, RecursionError) as error:
+    except (OSError, NoteError, ProofError, VerificationError, ValueError, RecursionError) as error:
         if as_json:
             write_json({"valid": False, "detail": str(error)})
         else:
@@ -146,7 +159,7 @@ def verify_proof(path: Path, key: "VerifierKey", policy: "Policy | None", as_jso
         counts = {"entry": proof.index, "size": checkpoint.size, "witnesses": witnesses}
         write_json({"valid": True, **counts, "body": entry})
         return
-    say(f"  ✓ checkpoint   of {checkpoint.size:,} entries, signed by {key.name}")
+    say(f"  ✓ checkpoint   of {checkpoint.size:,} entries, signed by {keys[0].name}")
     if policy is not None:
         say(f"  ✓ witnesses    {', '.join(map(printable, witnesses)) or 'none needed'}")
     say(

@@ -2,12 +2,15 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Json, listing, say
+
+if TYPE_CHECKING:
+    from audit.note import VerifierKey
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="A witness of other parties' logs."
@@ -22,13 +25,18 @@ DEFAULT = Path(".conclave-witness")
 def init(
     name: Annotated[str, typer.Argument(help="The witness's name for good, such as witness.partner.example.")],
     folder: Folder = DEFAULT,
+    post_quantum: Annotated[
+        bool, typer.Option("--post-quantum", help="A second key, ML-DSA-44; it cosigns with both.")
+    ] = False,
 ) -> None:
     """Make a witness: a key of its own, and nothing seen yet."""
     from bridge.witness.folder import WitnessFolder
 
-    key = WitnessFolder(folder).create(name)
+    keeper = WitnessFolder(folder)
+    keeper.create(name, post_quantum=post_quantum)
     say(f"The witness {name} is in {folder}/. Its public key, for the policies of those whose logs it watches:")
-    say(f"  {key.cosigner}")
+    for key in keeper.signing_keys():
+        say(f"  {key.cosigner}")
     say("Next: conclave witness add LOG.VKEY    (the public key of a log, from its operator)")
 
 
@@ -37,19 +45,37 @@ def add(
     vkey: Annotated[Path, typer.Argument(help="A file with the log's public key.")], folder: Folder = DEFAULT
 ) -> None:
     """Watch a log, from its beginning on."""
-    from audit.files import read_vkey
-    from audit.note import NoteError
     from bridge.witness.folder import WitnessFolder
 
+    keys, keeper = _read_vkeys(vkey), WitnessFolder(folder)
+    keeper.signing_keys()
+    keeper.add(*keys)
+    say(f"The log {keys[0].name} is watched. A running witness knows of it after a restart.")
+
+
+@app.command()
+def rekey(
+    vkey: Annotated[Path, typer.Argument(help="A file with the log's public keys as they are now.")],
+    folder: Folder = DEFAULT,
+) -> None:
+    """Take the new keys of a log that is watched, after its operator changed them; what was seen of it stays."""
+    from bridge.witness.folder import WitnessFolder
+
+    keys, keeper = _read_vkeys(vkey), WitnessFolder(folder)
+    keeper.signing_keys()
+    keeper.rekey(*keys)
+    say(f"The log {keys[0].name} is watched with its new keys. A running witness knows of them after a restart.")
+
+
+def _read_vkeys(path: Path) -> "list[VerifierKey]":
+    from audit.files import read_vkeys
+    from audit.note import NoteError
+
     try:
-        key = read_vkey(vkey)
+        return read_vkeys(path)
     except (OSError, NoteError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise CallFailedError(f"{vkey} is not a log's public key: {reason}", code="vkey", usage=True) from None
-    keeper = WitnessFolder(folder)
-    keeper.key()
-    keeper.add(key)
-    say(f"The log {key.name} is watched. A running witness knows of it after a restart.")
+        raise CallFailedError(f"{path} is not a log's public key: {reason}", code="vkey", usage=True) from None
 
 
 @app.command("list")
@@ -58,9 +84,10 @@ def list_(folder: Folder = DEFAULT, as_json: Json = False) -> None:
     from bridge.witness.folder import WitnessFolder
 
     keeper = WitnessFolder(folder)
-    keeper.key()
+    keeper.signing_keys()
     rows = [
-        {"origin": origin, "size": keeper.seen(origin).size, "vkey": str(key)} for origin, key in keeper.logs().items()
+        {"origin": origin, "size": keeper.seen(origin).size, "vkey": str(keys[0]), "vkeys": [str(key) for key in keys]}
+        for origin, keys in keeper.logs().items()
     ]
     columns = [("log", lambda row: row["origin"]), ("entries seen", lambda row: f"{row['size']:,}")]
     listing(rows, as_json, columns, empty="No log is watched. Watch one: conclave witness add LOG.VKEY")

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import aiohttp
 
 from audit.files import Folder
-from audit.keys import verify_ed25519
+from audit.keys import verify_signature
 from audit.note import VerifierKey
 from audit.verify import VerificationError, verify_bundle
 from bridge.cli.audit import fetch_bundle
@@ -301,7 +301,7 @@ async def _export(stage: Stage, narrator: Narrator, tally: Tally) -> None:
         key = (await call(officer.get, "/v1/ledger"))["vkey"]
         vkey.write_text(key + "\n")
     with narrator.step("verify", "audit verify: offline, every file, against the log's key"):
-        report = await call(verify_bundle, Folder(bundle), VerifierKey.parse(key), verify_ed25519)
+        report = await call(verify_bundle, Folder(bundle), VerifierKey.parse(key), verify_signature)
     tally.entries = report.checkpoint.size
     narrator.quote(f"{report.checkpoint.size} entries: {_most(report.kinds)}")
     with narrator.step("tamper", "one byte changed in a copy: the verifier names the entry"):
@@ -331,7 +331,7 @@ def _tampered(stage: Stage, bundle: Path, key: str) -> str:
     data[at : at + 7] = b"massage"
     victim.write_bytes(bytes(data))
     try:
-        verify_bundle(Folder(copy), VerifierKey.parse(key), verify_ed25519)
+        verify_bundle(Folder(copy), VerifierKey.parse(key), verify_signature)
     except VerificationError as error:
         if not error.where.startswith("entry "):
             raise StoryError(f"the verifier did not name the entry: {error}") from None

@@ -10,10 +10,12 @@ from typing import Any
 
 import aiohttp
 
-from audit.keys import verify_ed25519
-from audit.note import Checkpoint, NoteError, VerifierKey, open_note
+from audit.files import parse_vkeys
+from audit.keys import verify_signature
+from audit.note import Checkpoint, NoteError, VerifierKey, open_note_of_all
 from audit.signer import SignerRefusedError, SignerUnavailableError
 from audit.tree import Head
+from bridge.signer.folder import KnownKeys
 
 TIMEOUT_S = 10
 ADDRESS = "http://signer"
@@ -33,8 +35,8 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def fetch_vkey(path: Path) -> VerifierKey:
-    """The public key of the signer at ``path``; for the hub's start.
+def fetch_keys(path: Path) -> KnownKeys:
+    """What the signer at ``path`` tells of its keys; for the hub's start.
 
     Raises:
         SignerUnavailableError: It does not answer, or is no signer.
@@ -42,19 +44,25 @@ def fetch_vkey(path: Path) -> VerifierKey:
     connection = _Connection(path)
     try:
         connection.request("GET", "/vkey")
-        return VerifierKey.parse(json.loads(connection.getresponse().read())["vkey"])
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, NoteError) as error:
+        answer = json.loads(connection.getresponse().read())
+        root, statements = answer.get("root"), answer.get("statements", [])
+        return KnownKeys(
+            current=tuple(parse_vkeys("\n".join(answer.get("vkeys", [answer["vkey"]])))),
+            root=None if root is None else VerifierKey.parse(root),
+            statements=tuple(str(note).encode() for note in statements),
+        )
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError, NoteError) as error:
         raise _unavailable(path, error) from None
     finally:
         connection.close()
 
 
 class RemoteSigner:
-    """Asks the signer at a Unix socket; what it signs is checked with ``key`` before anybody sees it."""
+    """Asks the signer at a Unix socket; what it signs is checked with all of ``keys`` before anybody sees it."""
 
-    def __init__(self, path: Path, key: VerifierKey) -> None:
+    def __init__(self, path: Path, *keys: VerifierKey) -> None:
         self._path = path
-        self._key = key
+        self._keys = keys
         self._session: aiohttp.ClientSession | None = None
 
     async def head(self) -> Head:
@@ -82,7 +90,7 @@ class RemoteSigner:
             raise SignerRefusedError(str(answer.get("error")), hint=str(answer.get("hint", "")))
         note = str(answer.get("note", "")).encode()
         try:
-            if open_note(note, self._key, verify_ed25519) != checkpoint.text():
+            if open_note_of_all(note, self._keys, verify_signature) != checkpoint.text():
                 raise NoteError("it signed something else")
         except NoteError as error:
             raise _unavailable(self._path, error) from None
@@ -111,5 +119,5 @@ def _unavailable(path: Path, error: Exception) -> SignerUnavailableError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
     return SignerUnavailableError(
         f"the signer at {path} does not sign: {reason}",
-        hint="conclave signer serve; entries wait, and are signed when it is back",
+        hint="conclave signer serve; entries wait, and are signed when it is back; after a rotation restart the hub",
     )

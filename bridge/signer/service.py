@@ -13,9 +13,10 @@ import structlog
 from aiohttp import web
 
 from audit.heads import read_head
-from audit.keys import create_key, read_key
-from audit.note import Checkpoint, NoteError, VerifierKey
-from audit.signer import LocalSigner, SignerRefusedError
+from audit.keys import KeyFileError
+from audit.note import Checkpoint, NoteError
+from audit.signer import SignerRefusedError
+from bridge.signer.folder import SignerFolder
 from config.errors import ConclaveError
 from config.state import DirectoryLock
 
@@ -32,30 +33,43 @@ class SignerSocketError(ConclaveError):
     code = "signer_socket"
 
 
-def create_signer(folder: Path, origin: str) -> VerifierKey:
-    """A new key for the log ``origin`` in ``folder``, with the memory of nothing signed; its public key.
+def create_signer(folder: Path, origin: str, *, post_quantum: bool = False) -> SignerFolder:
+    """New keys for the log ``origin`` in ``folder``, with the memory of nothing signed.
 
     Raises:
         KeyFileError, SignerRefusedError: There is a signer already, or the folder cannot be written.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = create_key(folder / KEY, origin)
-    LocalSigner.initialise(folder / MEMORY)
-    (folder / "log.vkey").write_text(f"{key.public}\n")
-    return key.public
+    made = signer_folder(folder)
+    if (folder / KEY).exists() or made.memory.exists():
+        raise KeyFileError(f"{folder} holds a signer already", hint="name another folder: --dir")
+    made.create(origin, post_quantum=post_quantum)
+    return made
+
+
+def signer_folder(folder: Path) -> SignerFolder:
+    """What the signer in ``folder`` keeps."""
+    return SignerFolder(folder, folder / "log.vkey")
 
 
 def signer_app(folder: Path) -> web.Application:
-    """``GET /vkey``, ``GET /head``, ``POST /sign`` for the key in ``folder``.
+    """``GET /vkey``, ``GET /head``, ``POST /sign`` for the keys in ``folder``.
 
     Raises:
-        KeyFileError, SignerRefusedError: Key or memory are missing or broken; nothing is signed.
+        KeyFileError, SignerRefusedError: Keys or memory are missing or broken; nothing is signed.
     """
-    key = read_key(folder / KEY)
-    signer = LocalSigner(key, folder / MEMORY)
+    place = signer_folder(folder)
+    signer, known = place.open(), place.known()
 
     async def vkey(_request: web.Request) -> web.Response:
-        return web.json_response({"vkey": str(key.public)})
+        return web.json_response(
+            {
+                "vkey": str(known.current[0]),
+                "vkeys": [str(key) for key in known.current],
+                "root": None if known.root is None else str(known.root),
+                "statements": [note.decode() for note in known.statements],
+            }
+        )
 
     async def head(_request: web.Request) -> web.Response:
         found = await signer.head()

@@ -10,7 +10,7 @@ import aiohttp
 import structlog
 
 from audit.cosignature import Cosignature, cosignatures
-from audit.keys import verify_ed25519
+from audit.keys import verify_signature
 from audit.note import Checkpoint, NoteError, VerifierKey, open_note
 from audit.printable import printable
 from audit.quorum import Policy, PolicyError, Witness, parse_policy
@@ -50,14 +50,14 @@ def open_rounds(settings: WitnessSettings, audit: AuditService, clock: Clock) ->
     """
     if settings.policy is None:
         return None
-    policy, text = _load_policy(settings.policy, audit.log_key)
+    policy, text = _load_policy(settings.policy, audit.log_keys)
     audit.policy = text
     max_age = round(settings.max_age_minutes * MINUTE)
     return WitnessRounds(audit, policy, clock, every_s=settings.every_seconds, max_age_ms=max_age)
 
 
-def _load_policy(path: Path, log_key: VerifierKey) -> tuple[Policy, bytes]:
-    """The policy in the file ``path``, for the log with ``log_key``, and the file's bytes.
+def _load_policy(path: Path, log_keys: Sequence[VerifierKey]) -> tuple[Policy, bytes]:
+    """The policy in the file ``path``, for the log with ``log_keys``, and the file's bytes.
 
     Raises:
         WitnessPolicyError: It cannot be read, is malformed, or is for other logs.
@@ -69,8 +69,8 @@ def _load_policy(path: Path, log_key: VerifierKey) -> tuple[Policy, bytes]:
         raise WitnessPolicyError(f"cannot read {path}: {error.strerror}", hint="see witnesses.policy") from None
     except PolicyError as error:
         raise WitnessPolicyError(f"{path} is no policy of witnesses: {error}", hint="see docs/witnesses.md") from None
-    if log_key not in policy.logs:
-        raise WitnessPolicyError(f"{path} does not name this hub's log", hint=f"add the line: log {log_key}")
+    if not set(log_keys) & set(policy.logs):
+        raise WitnessPolicyError(f"{path} does not name this hub's log", hint=f"add the line: log {log_keys[0]}")
     return policy, text
 
 
@@ -114,14 +114,14 @@ class WitnessRounds:
             note = (await self._audit.status()).head.checkpoint
             if note is None:
                 return None
-            checkpoint = Checkpoint.parse(open_note(note, self._audit.log_key, verify_ed25519))
+            checkpoint = Checkpoint.parse(open_note(note, self._audit.log_key, verify_signature))
             async with aiohttp.ClientSession(auto_decompress=False, headers={"Accept-Encoding": "identity"}) as session:
                 asked = [one for one in self._policy.witnesses.values() if one.url]
                 lines = await asyncio.gather(*(self._ask(session, one, checkpoint, note) for one in asked))
             return await self._keep(checkpoint, note + b"".join(lines))
 
     async def _keep(self, checkpoint: Checkpoint, note: bytes) -> CosignedRow | None:
-        found = cosignatures(note, self._policy.keys(), verify_ed25519)
+        found = cosignatures(note, self._policy.keys(), verify_signature)
         if not self._policy.met(one.witness for one in found):
             log.warning("quorum_missed", size=checkpoint.size, cosigned=len(found), failed=sorted(self.failures))
             return None
@@ -172,7 +172,7 @@ class WitnessRounds:
         own = [line for line in answer.split("\n") if line.startswith(f"— {witness.key.name} ")]
         for line in own[:MAX_LINES]:
             with suppress(NoteError):
-                if cosignatures(note + f"{line}\n".encode(), [witness.key], verify_ed25519):
+                if cosignatures(note + f"{line}\n".encode(), [witness.key], verify_signature):
                     return f"{line}\n".encode()
         raise WitnessFailedError("what it answered is not its cosignature")
 

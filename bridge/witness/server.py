@@ -6,7 +6,7 @@ import structlog
 from aiohttp import web
 
 from audit.cosignature import cosign
-from audit.keys import verify_ed25519
+from audit.keys import verify_signature
 from audit.tree import Head
 from audit.witness import MAX_REQUEST, Submission, WitnessRefusedError, judge
 from bridge.witness.folder import WitnessFolder
@@ -27,12 +27,12 @@ class WitnessService:
     def __init__(self, folder: WitnessFolder, clock: Clock) -> None:
         self._folder = folder
         self._clock = clock
-        self._key = folder.key()
+        self._keys = folder.signing_keys()
         self._logs = folder.logs()
         self._turn = asyncio.Lock()
 
     async def add_checkpoint(self, body: bytes) -> str:
-        """The cosignature for the checkpoint in ``body``.
+        """The cosignatures for the checkpoint in ``body``, a line for each key of the witness.
 
         Raises:
             WitnessRefusedError: It is not cosigned.
@@ -42,11 +42,12 @@ class WitnessService:
         async with self._turn:
             origin = submission.origin
             seen = self._folder.seen(origin) if origin in self._logs else Head()
-            checkpoint = judge(submission, self._logs, seen, verify_ed25519)
+            checkpoint = judge(submission, self._logs, seen, verify_signature)
             head = Head(checkpoint.size, checkpoint.root)
             if head != seen:
                 await asyncio.to_thread(self._folder.remember, origin, head)
-        return cosign(checkpoint.text(), self._key.cosigner, self._key, self._clock() // SECOND)
+        text, now = checkpoint.text(), self._clock() // SECOND
+        return "".join(cosign(text, key.cosigner, key, now) for key in self._keys)
 
     def app(self) -> web.Application:
         """The service, to be listened to."""

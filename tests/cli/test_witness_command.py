@@ -130,7 +130,7 @@ def test_two_checkpoints_are_held_against_each_other(run: Run, tmp_path: Path, s
 def test_a_signer_is_made_once_and_its_socket_is_where_it_was_named(run: Run, place: str) -> None:  # noqa: F811  # the fixture
     made = run("signer", "init", "log.example", "--dir", place)
     assert (made.status, made.out.splitlines()[1].strip()) == (0, (Path(place) / "log.vkey").read_text().strip())
-    assert "cannot write the key file" in run("signer", "init", "log.example", "--dir", place).err
+    assert "holds a signer already" in run("signer", "init", "log.example", "--dir", place).err
     ran = run("signer", "serve", "--dir", place, "--socket", f"{place}/none/s.sock")
     assert (ran.status, "cannot listen at" in ran.err) == (1, True)
     ran = run("signer", "serve", "--dir", f"{place}-nowhere", "--socket", f"{place}/s.sock")

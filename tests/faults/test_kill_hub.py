@@ -7,7 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from audit.files import Folder, read_vkey
+from audit.files import Folder, read_vkeys
 from audit.keys import verify_ed25519
 from audit.verify import verify_bundle
 from bridge.cli.audit import fetch_bundle
@@ -103,5 +103,5 @@ async def verify(processes: Processes, out: Path) -> None:
     officer = HubClient(url=client.url, token=issued["token"])
     order = await asyncio.to_thread(officer.post, "/v1/exports")
     await asyncio.to_thread(fetch_bundle, officer, order["entry"], out)
-    report = verify_bundle(Folder(out), read_vkey(processes.state.log_vkey), verify_ed25519)
+    report = verify_bundle(Folder(out), read_vkeys(processes.state.log_vkey), verify_ed25519)
     assert report.kinds["hub.started"] >= KILLS // 2

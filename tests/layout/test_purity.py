@@ -15,6 +15,7 @@ LEDGER = [
     f"audit.{name}"
     for name in (
         *("canonical", "cosignature", "disclosures", "entry", "kinds", "manifest", "note", "parts", "printable"),
+        *("key_history", "succession"),
         *("proof", "quorum", "sshsig", "structure", "tiles", "tree", "verify", "walk", "witness"),
     )
 ]

@@ -15,7 +15,7 @@ from audit.keys import KeyFileError, read_key, verify_ed25519
 from audit.note import Checkpoint, open_note
 from audit.signer import LocalSigner, SignerRefusedError, SignerUnavailableError
 from audit.tree import Head
-from bridge.signer.remote import RemoteSigner, fetch_vkey
+from bridge.signer.remote import RemoteSigner, fetch_keys
 from bridge.signer.service import _listen, create_signer, signer_app
 from config.errors import SettingsError
 from config.settings import LedgerSettings
@@ -73,7 +73,7 @@ async def remote(folder: Path) -> AsyncIterator[RemoteSigner]:
 
 async def test_what_extends_is_signed_and_remembered(folder: Path) -> None:
     async with served(folder) as path, remote(folder) as signer:
-        key = await asyncio.to_thread(fetch_vkey, path)
+        (key,) = (await asyncio.to_thread(fetch_keys, path)).current
         for old, size in ((0, 5), (5, 9), (9, 300)):
             note = await signer.sign(checkpoint(size), proof(old, size) if old else [])
             assert Checkpoint.parse(open_note(note, key, verify_ed25519)) == checkpoint(size)
@@ -102,7 +102,7 @@ async def test_a_signer_that_is_away_is_unavailable(folder: Path) -> None:
         with pytest.raises(SignerUnavailableError, match="does not sign: No such file"):
             await signer.head()
         with pytest.raises(SignerUnavailableError):
-            await asyncio.to_thread(fetch_vkey, folder / "s.sock")
+            await asyncio.to_thread(fetch_keys, folder / "s.sock")
 
 
 async def test_what_is_no_signature_of_the_key_is_not_taken(folder: Path) -> None:

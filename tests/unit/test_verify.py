@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete
 
-from audit.files import Folder, read_vkey
+from audit.files import Folder, read_vkeys
 from audit.keys import verify_ed25519
 from audit.note import NoteError
 from audit.tables import ledger_disclosure
@@ -292,8 +292,8 @@ def test_an_empty_folder_is_no_export(tmp_path: Path) -> None:
 def test_the_logs_key_is_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "log.vkey").write_text(f"{LOG_KEY.public}\n")
     (tmp_path / "bad.vkey").write_bytes(b"\xff\x00")
-    assert read_vkey(tmp_path / "log.vkey") == LOG_KEY.public
+    assert read_vkeys(tmp_path / "log.vkey") == [LOG_KEY.public]
     with pytest.raises(NoteError, match="a verifier key has the form"):
-        read_vkey(tmp_path / "bad.vkey")
+        read_vkeys(tmp_path / "bad.vkey")
     with pytest.raises(FileNotFoundError):
-        read_vkey(tmp_path / "none.vkey")
+        read_vkeys(tmp_path / "none.vkey")

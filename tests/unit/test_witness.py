@@ -12,7 +12,7 @@ from tests.ledger import signing_key
 from tests.rfc9162 import mth, proof
 
 LOG, OTHER = signing_key("log.example/hub", 1), signing_key("log.example/other", 2)
-LOGS = {LOG.name: LOG.public}
+LOGS = {LOG.name: [LOG.public]}
 
 
 def note_of(size: int, root: bytes | None = None, origin: str = LOG.name) -> bytes:

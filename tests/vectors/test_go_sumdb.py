@@ -16,10 +16,12 @@ from typing import Any, Protocol
 import pytest
 
 from audit.keys import verify_ed25519
+from audit.note import sign_line
 from audit.tiles import TileHashes, decode_bundle, decode_tile, tile_path, tile_widths
 from audit.tree import consistency_proof, inclusion_proof
 from audit.verify import VerificationError, verify_bundle
 from config.db import Database
+from tests.key_statements import pq_key
 from tests.ledger import LOG_KEY, ORIGIN, Files, export, make_log, relogged, sample, signing_key
 
 SIZES = (1, 255, 256, 257, 700)
@@ -102,6 +104,16 @@ def test_go_reads_an_export_and_our_proofs(bundles: Mapping[int, Files], read: R
     done = read(bundles[size])
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == " ".join(bundles[size].content["checkpoint"].decode().split("\n")[1:3]) + "\n"
+
+
+def test_go_passes_over_an_ml_dsa_signature_and_needs_its_own(bundles: Mapping[int, Files], read: Read) -> None:
+    bundle, key = bundles[257], pq_key(ORIGIN)
+    note = bundle.content["checkpoint"].decode()
+    line = sign_line(note.partition("\n\n")[0] + "\n", key.public, key, at=5)
+    done = read(bundle.but("checkpoint", (note + line).encode()))
+    assert (done.returncode, done.stderr) == (0, "")
+    text = note.partition("\n\n")[0] + "\n"
+    assert_refused(read(bundle.but("checkpoint", f"{text}\n{line}".encode()), proofs={}), "readlog: checkpoint: ")
 
 
 @pytest.mark.parametrize(
