@@ -105,6 +105,9 @@ async def _statements(db: Database, size: int) -> bytes:
         for kind in KEY_KINDS:
             rows = await LedgerStore(connection).page(start=0, limit=MAX_STATEMENTS, kind=kind, room=None)
             found += [(row.position, json.loads(row.body)) for row in rows if row.position < size]
+        first = await LedgerStore(connection).entry(0)
+    if first is not None and "succession" in (opened := json.loads(first.body))["data"]:
+        found.append((0, opened))
     return statement_lines(sorted(found, key=lambda item: item[0]))
 
 

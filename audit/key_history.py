@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from audit.note import ED25519, Checkpoint, NoteError, VerifierKey, Verify, open_note, open_note_of_all
+from audit.note import ED25519, Checkpoint, NoteError, VerifierKey, Verify, open_note, open_note_of_all, split_note
 from audit.parts import CHANGED, CHECKPOINT, MALFORMED, Bundle, Report, VerificationError, read_part, strict_json
-from audit.succession import ADD, ADOPT, KINDS, RECOVER, ROTATE, LogKeys, follow, statement_data
+from audit.succession import ADD, ADOPT, KINDS, RECOVER, ROTATE, KeyStatement, LogKeys, follow, statement_data
 
 STATEMENTS = "keys/statements.ndjson"
 WORDS = {
@@ -23,9 +23,14 @@ WRONG_HANDS = "the log's keys were changed by somebody who may not, or your keys
 
 
 def statement_lines(entries: Sequence[tuple[int, Mapping[str, Any]]]) -> bytes:
-    """The content of ``STATEMENTS`` for the (position, entry) of each entry of ``KEY_KINDS``."""
-    lines = [{"entry": position, "statement": entry["data"]["statement"]} for position, entry in entries]
+    """The content of ``STATEMENTS`` for the (position, entry) of each entry of ``KEY_KINDS``, and of a succession."""
+    lines = [{"entry": position, "statement": _statement(entry)} for position, entry in entries]
     return "".join(f"{json.dumps(line, sort_keys=True)}\n" for line in lines).encode()
+
+
+def _statement(entry: Mapping[str, Any]) -> str:
+    """The statement in an entry of ``KEY_KINDS``, or in the first entry of a log that follows another."""
+    return str(entry["data"]["succession" if entry["kind"] == "log.opened" else "statement"])
 
 
 def opening_checkpoint(
@@ -103,6 +108,8 @@ def check_keys(
         opens = False
     if not opens:
         raise _opened_by_others()
+    if "succession" in data:
+        report.key_changes.append(_succession(str(data["succession"])))
     for position, entry in changes.items():
         keys = _after(keys, position, entry, verify)
         report.key_changes.append(f"entry {position:,}: {WORDS[entry['data']['act']]}")
@@ -115,9 +122,20 @@ def check_keys(
     if root is not None and keys.root != root:
         detail = "names no root key" if keys.root is None else "names another root key than the one you hold"
         raise VerificationError("keys", f"the log {detail}", where="entry 0", meaning=WRONG_HANDS)
-    if _statements(bundle) != [(position, entry["data"]["statement"]) for position, entry in changes.items()]:
+    told = {**({0: first} if "succession" in data else {}), **changes}
+    if _statements(bundle) != [(position, _statement(entry)) for position, entry in told.items()]:
         raise VerificationError("keys", "does not have what the log has", where=STATEMENTS, meaning=CHANGED)
     return keys
+
+
+def _succession(note: str) -> str:
+    statement = KeyStatement.parse(split_note(note.encode())[0])
+    signed, restored = statement.signed, statement.restored
+    sizes = [one.size if one else 0 for one in (restored, signed)]
+    return (
+        f"entry 0: this log follows {statement.origin}, of which the entries from {sizes[0]:,} up to {sizes[1] - 1:,}"
+        " are declared lost, on the root key's word"
+    )
 
 
 def _opened_by_others() -> VerificationError:

@@ -8,6 +8,7 @@ from typing import Any
 
 from audit.bundle import ExportOrder, write_bundle
 from audit.entry import Draft, person_actor
+from audit.former_store import FormerStore
 from audit.inbox import Inbox
 from audit.keys import SigningKey
 from audit.note import Checkpoint, VerifierKey
@@ -94,6 +95,11 @@ class AuditService:
         """Up to ``limit`` entries from position ``start`` on, oldest first, of one kind or room where asked."""
         async with self._db.read() as connection:
             return await LedgerStore(connection).page(start=start, limit=limit, kind=kind, room=room)
+
+    async def former(self, room: str) -> list[EntryRow]:
+        """The entries of a room in logs that were closed, the oldest first."""
+        async with self._db.read() as connection:
+            return await FormerStore(connection).of_room(room)
 
     async def prove(self, position: int) -> Proven:
         """The entry at ``position`` with its proof, under a checkpoint that witnesses cosigned where one covers it.

@@ -223,7 +223,7 @@ class LogKeys:
         statement = open_statement(note, verify)
         if statement.act != SUCCEED or statement.new != self.current or statement.root != self.root:
             raise NoteError("the statement in the first entry is not about this log")
-        _check_succession(statement)
+        check_succession(statement)
 
     def after(self, note: bytes, verify: Verify) -> "LogKeys":
         """The keys after the statement ``note`` too.
@@ -288,15 +288,34 @@ def check_root(root: VerifierKey, origin: str, others: Sequence[VerifierKey]) ->
         raise NoteError("the root key is one of the log's own keys")
 
 
-def _check_succession(statement: KeyStatement) -> None:
+def next_origin(origin: str, root: VerifierKey) -> str:
+    """The origin of the log that follows ``origin``: the first one's, with ``/2``, ``/3`` … behind it.
+
+    Raises:
+        NoteError: ``origin`` is not a log of that root.
+    """
+    base = root.name.removesuffix(ROOT_SUFFIX)
+    number = origin.removeprefix(f"{base}/") if origin != base else "1"
+    if not (number.isascii() and number.isdigit() and len(number) < 6 and str(int(number)) == number):
+        raise NoteError("the log and the root key that the statement names do not belong together")
+    return f"{base}/{int(number) + 1}"
+
+
+def check_succession(statement: KeyStatement) -> None:
+    """Return when the statement says which log its new keys' log follows, and what of that was lost.
+
+    Raises:
+        NoteError: It does not, or its names do not belong together.
+    """
     signed, restored = statement.signed, statement.restored
     if signed is None or restored is None or statement.root is None or not statement.old:
         raise NoteError("the statement does not say which log it follows, and where that ended")
-    base = statement.root.name.removesuffix(ROOT_SUFFIX)
-    if statement.origin not in {base, *(f"{base}/{n}" for n in range(2, 1_000))} or not statement.successor.startswith(
-        f"{base}/"
+    if not statement.root.name.endswith(ROOT_SUFFIX) or statement.successor != next_origin(
+        statement.origin, statement.root
     ):
         raise NoteError("the logs and the root key that the statement names do not belong together")
+    if restored.size >= signed.size:
+        raise NoteError("the statement does not say that entries were lost: a log is closed for nothing else")
     if statement.successor == statement.origin or any(key.name != statement.origin for key in statement.old):
         raise NoteError("the statement names the same log twice, or keys of another")
     if {key.public_key for key in statement.new} & {key.public_key for key in (*statement.old, statement.root)}:
@@ -329,6 +348,9 @@ def follow(
                     f"no key that you hold signed the statement that replaced yours ({statement.act}, number"
                     f" {statement.number}); the log's root key did, so that key is needed too: --root"
                 )
-            successors[at] = next(new for new in statement.new if new.algorithm == key.algorithm)
+            successor = next((new for new in statement.new if new.algorithm == key.algorithm), None)
+            if successor is None:
+                raise NoteError("a statement names no key in the place of one that you hold")
+            successors[at] = successor
         keys = successors
     return tuple(dict.fromkeys(keys))

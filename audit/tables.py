@@ -78,3 +78,34 @@ ledger_disclosure = Table(
     Column("disclosure", Text, nullable=False),
     Column("position", BigInteger),
 )
+
+ledger_former = Table(
+    "ledger_former",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("origin", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("checkpoint", LargeBinary),
+    Column("succession", LargeBinary, nullable=False),
+)
+
+ledger_former_entry = Table(
+    "ledger_former_entry",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("room", Text),
+    Column("body", LargeBinary, nullable=False),
+)
+Index("ix_ledger_former_entry_room", ledger_former_entry.c.room)
+
+ledger_former_disclosure = Table(
+    "ledger_former_disclosure",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("disclosure", Text, nullable=False),
+)

@@ -20,7 +20,7 @@ from bridge.api.log import add_log
 from bridge.api.server import add_api, api_errors
 from bridge.appservice import MAX_BODY, add_appservice
 from bridge.feed import Feed
-from bridge.foundation import Keys, found, is_founded, keep_admin_credential, load_keys
+from bridge.foundation import Keys, found, is_founded, keep_admin_credential, load_keys, log_opening
 from bridge.gateway import Gateway
 from bridge.helper.mailbox import Mailbox
 from bridge.helper.service import Helper
@@ -33,6 +33,7 @@ from bridge.matrix import SynapseGateway
 from bridge.ports import port_error
 from bridge.readiness import Readiness
 from bridge.services import Services
+from bridge.successor import enter_succession
 from bridge.version import SOFTWARE
 from bridge.web.pages import Pages, add_static
 from bridge.wellknown import add_health, add_well_known
@@ -168,6 +169,7 @@ async def open_hub(
         await (upgrade(db) if migrate else check_schema(db))
         founded = await is_founded(db, settings)
         keys = load_keys(state, settings, founded=founded, clock=clock)
+        await enter_succession(db, keys.log, log_opening(keys), clock)
         await enter_key_statements(db, keys.log, clock)
         homeserver = gateway(settings, state)
         try:
@@ -205,7 +207,7 @@ def _assemble(
     return Hub(
         services=services,
         keys=keys,
-        sequencer=Sequencer(db, keys.signer, settings.origin, hub_inbox),
+        sequencer=Sequencer(db, keys.signer, keys.log.current[0].name, hub_inbox),
         link=HomeserverLink(homeserver, services.publisher, services.reconciler, services.feed, services.readiness),
         helper=helper,
         hub_devices=devices,

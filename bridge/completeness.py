@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,8 +51,8 @@ class Completeness:
         return not (self.unrecorded or self.unknown or self.repeated)
 
 
-async def compare(room_id: str, timelines: Timelines, audit: Entries) -> Completeness:
-    """Compare the whole life of a room.
+async def compare(room_id: str, timelines: Timelines, audit: Entries, former: Sequence[EntryRow] = ()) -> Completeness:
+    """Compare the whole life of a room; ``former`` are its entries in logs that were closed.
 
     The homeserver is asked first and once more for what is new, so that an event that comes meanwhile is no
     difference; one that is under way in a transaction may be named, and is not the second time.
@@ -61,6 +62,7 @@ async def compare(room_id: str, timelines: Timelines, audit: Entries) -> Complet
     """
     there = await _happened(room_id, timelines)
     recorded = await _recorded(room_id, audit)
+    recorded.update(event_id for row in former if (event_id := _event_of(row)) is not None)
     known = set(there)
     if late := set(recorded) - known:
         known |= late & set(await _happened(room_id, timelines))

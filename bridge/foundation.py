@@ -103,7 +103,7 @@ def _remote(socket: Path | None, settings: Settings) -> tuple[KnownKeys, Checkpo
     if socket is None:
         return None
     known = fetch_keys(socket)
-    if known.current[0].name != settings.origin:
+    if known.current[0].name != settings.origin and known.succession is None:
         raise SettingsError(
             f"the signer at {socket} signs for the log {known.current[0].name}, and this hub's is {settings.origin}",
             hint="set ledger.origin, or make a signer for this log: conclave signer init",
@@ -159,15 +159,19 @@ async def keep_admin_credential(state: StateDirectory, access: AccessService) ->
     await access.keep_local(_admin_token(state, access), device=THIS_MACHINE, actor=BOOTSTRAP)
 
 
-async def _open_log(tx: AsyncConnection, keys: Keys, inbox: Inbox) -> None:
-    data = {
+def log_opening(keys: Keys) -> dict[str, str]:
+    """What the log's first entry says."""
+    return {
         "origin": keys.log.current[0].name,
         **opening_keys(keys.log),
         "export_key": str(keys.export.public),
         "software": SOFTWARE,
     }
+
+
+async def _open_log(tx: AsyncConnection, keys: Keys, inbox: Inbox) -> None:
     statements = [statement_draft(note) for note in keys.log.statements]
-    await inbox.put(tx, Draft(kind="log.opened", actor=BOOTSTRAP, data=data), *statements)
+    await inbox.put(tx, Draft(kind="log.opened", actor=BOOTSTRAP, data=log_opening(keys)), *statements)
 
 
 def _admin_token(state: StateDirectory, access: AccessService) -> str:

@@ -53,7 +53,9 @@ def opening_keys(known: KnownKeys) -> dict[str, str]:
     current = statements[0].old if statements else known.current
     data = {MEMBERS[key.algorithm]: str(key) for key in current}
     adopted = any(statement.act == ADOPT for statement in statements)
-    return data if known.root is None or adopted else {**data, "root_key": str(known.root)}
+    if known.root is not None and not adopted:
+        data["root_key"] = str(known.root)
+    return data if known.succession is None else {**data, "succession": known.succession.decode()}
 
 
 async def _keys_of_log(tx: AsyncConnection) -> LogKeys | None:

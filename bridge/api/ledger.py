@@ -92,7 +92,8 @@ async def compare_room(call: Call[NoQuery, NoBody]) -> RoomCompleteness:
     view, _ = await services.partnerships.room(call.path["room"])
     if view.room.room_id is None:
         raise NotFoundError(f"the room {view.room.key} was not made yet", hint="conclave room show")
-    found = await compare(view.room.room_id, services.homeserver, services.audit)
+    former = await services.audit.former(view.room.room_id)
+    found = await compare(view.room.room_id, services.homeserver, services.audit, former)
     return RoomCompleteness(
         room=view.room.key,
         room_id=view.room.room_id,

@@ -78,6 +78,11 @@ def migrate(ctx: typer.Context, state: State = None) -> None:
     say(f"The database is at schema {head_revision()}" + (" now." if changed else " already."))
 
 
+def local_settings(ctx: typer.Context) -> Any:
+    """The settings of the hub on this machine, for commands that work without it."""
+    return _settings(ctx, None, None, None)
+
+
 def _settings(ctx: typer.Context, state: Path | None, port: int | None, homeserver_port: int | None) -> Any:
     """The settings, with what the command line says on top."""
     from config.settings import load_settings

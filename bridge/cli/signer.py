@@ -10,6 +10,7 @@ import typer
 
 from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Yes, confirm, say
+from bridge.cli.succession import former, succeed
 
 if TYPE_CHECKING:
     from bridge.signer.folder import SignerFolder
@@ -62,7 +63,7 @@ def serve(
 @app.command("post-quantum")
 def post_quantum_(ctx: typer.Context, folder: Where = None) -> None:
     """Have an ML-DSA-44 key sign beside the log's key from now on; it stays."""
-    with _stopped(ctx, folder) as place:
+    with stopped(ctx, folder) as place:
         place.add_post_quantum()
         say("An ML-DSA-44 key signs beside the log's key. Give the public keys to your auditors:")
         say(f"  {place.vkey}")
@@ -85,11 +86,11 @@ def rotate(
     ] = None,
 ) -> None:
     """Replace the log's key: ask the root for it, then apply what it signed."""
-    from bridge.signer.folder import KeyStatementError
+    from bridge.signer.statements import KeyStatementError
 
     if apply is not None:
-        note = _read(apply)
-        with _stopped(ctx, folder) as place:
+        note = read_file(apply)
+        with stopped(ctx, folder) as place:
             statement = place.apply(note)
             say(f"The log {statement.origin} has a new key. Give {place.vkey} to auditors and witnesses:")
             for key in statement.new:
@@ -113,10 +114,14 @@ def rotate(
     say("Back here, with hub and signer stopped:  conclave signer rotate --apply rotation.signed")
 
 
+app.command()(succeed)
+app.command()(former)
+
+
 @root_app.command("create")
 def create_root(ctx: typer.Context, folder: Where = None) -> None:
     """Give a root key to a log that was made without one."""
-    with _stopped(ctx, folder) as place:
+    with stopped(ctx, folder) as place:
         place.adopt_root()
         _tell_root(place)
     _tell_restart(folder)
@@ -132,9 +137,9 @@ def sign_root(
     """Sign a request with the root key. Needs no hub and no network: do it where the root key is kept."""
     from audit.keys import read_key
     from audit.printable import printable
-    from bridge.signer.folder import sign_as_root
+    from bridge.signer.statements import sign_as_root
 
-    note, key = _read(request), read_key(root_key)
+    note, key = read_file(request), read_key(root_key)
     signed = sign_as_root(note, key)
     for line in note.decode().partition("\n\n")[0].split("\n"):
         say(f"  {printable(line, 200)}")
@@ -144,15 +149,16 @@ def sign_root(
             file.write(signed)
     except OSError as error:
         raise CallFailedError(f"cannot write {out}: {error.strerror}", code="out", usage=True) from None
-    say(f"{out} written. Back at the signer:  conclave signer rotate --apply {out}")
+    command = "succeed" if b"\nact succeed\n" in note else "rotate"
+    say(f"{out} written. Back at the signer:  conclave signer {command} --apply {out}")
 
 
 @contextmanager
 def _place(ctx: typer.Context, folder: Path | None) -> "Iterator[SignerFolder]":
     """The signer's folder: the one that is named, else the hub's own."""
+    from bridge.cli.run import local_settings
     from bridge.signer.folder import SignerFolder
     from bridge.signer.service import signer_folder
-    from config.settings import load_settings
     from config.state import StateDirectory
 
     if folder is not None:
@@ -160,9 +166,8 @@ def _place(ctx: typer.Context, folder: Path | None) -> "Iterator[SignerFolder]":
             raise CallFailedError(f"{folder} holds no signer", code="signer", hint="conclave signer init", usage=True)
         yield signer_folder(folder)
         return
-    options = ctx.find_root().obj
-    settings = load_settings(options["config"])
-    state = StateDirectory(options["state"] or settings.state_dir)
+    settings = local_settings(ctx)
+    state = StateDirectory(settings.state_dir)
     if settings.ledger.signer is not None:
         hint = "name the signer's folder: --dir, as the signer's user"
         raise CallFailedError("this hub's keys are with a signer", code="signer", hint=hint, usage=True)
@@ -173,7 +178,7 @@ def _place(ctx: typer.Context, folder: Path | None) -> "Iterator[SignerFolder]":
 
 
 @contextmanager
-def _stopped(ctx: typer.Context, folder: Path | None) -> "Iterator[SignerFolder]":
+def stopped(ctx: typer.Context, folder: Path | None) -> "Iterator[SignerFolder]":
     """As :func:`_place`, with hub or signer kept from starting meanwhile.
 
     Raises:
@@ -190,7 +195,12 @@ def _stopped(ctx: typer.Context, folder: Path | None) -> "Iterator[SignerFolder]
             lock.release()
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The bytes of a file that a person named.
+
+    Raises:
+        CallFailedError: It cannot be read.
+    """
     try:
         return path.read_bytes()
     except OSError as error:

@@ -5,10 +5,12 @@ disk counts; the key files follow it, at the next opening if need be.
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from audit.files import parse_vkeys, read_vkeys
+from audit.heads import write_head
 from audit.keys import (
     KeyFileError,
     SigningKey,
@@ -18,28 +20,41 @@ from audit.keys import (
     verify_signature,
     write_whole,
 )
-from audit.note import ED25519, ML_DSA_44, NoteError, VerifierKey, open_note, sign_line, sign_note, split_note
-from audit.signer import FurtherKey, LocalSigner
-from audit.succession import ADD, ADOPT, RECOVER, ROOT_SUFFIX, ROTATE, KeyStatement, LogKeys
+from audit.note import (
+    ED25519,
+    ML_DSA_44,
+    NoteError,
+    VerifierKey,
+)
+from audit.signer import NOTHING, FurtherKey, LocalSigner
+from audit.succession import (
+    ADD,
+    ADOPT,
+    RECOVER,
+    ROOT_SUFFIX,
+    ROTATE,
+    SUCCEED,
+    KeyStatement,
+    LogKeys,
+)
+from bridge.signer.statements import KeyStatementError, kept_statement, signed_statement
 from config.clock import SECOND, Clock, system_clock
-from config.errors import ConclaveError, ConflictError
+from config.errors import ConflictError
 
 FILES = {ED25519: "log", ML_DSA_44: "log-mldsa44"}
 
 
-class KeyStatementError(ConclaveError):
-    """A statement about the log's keys cannot be used here."""
-
-    code = "key_statement"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownKeys:
-    """What a signer tells of its keys: who signs now, the Ed25519 key first; the root; every statement, in order."""
+    """What a signer tells of its keys: who signs now, the Ed25519 key first; the root; the log's statements, in order.
+
+    ``succession`` is the statement that made the log the successor of another.
+    """
 
     current: tuple[VerifierKey, ...]
     root: VerifierKey | None = None
     statements: tuple[bytes, ...] = ()
+    succession: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +142,12 @@ class SignerFolder:
             KeyFileError: A key is missing or broken.
         """
         current = tuple(key.public for key in self.keys())
-        return KnownKeys(current=current, root=self.root_public(), statements=tuple(self.statements()))
+        return KnownKeys(
+            current=current,
+            root=self.root_public(),
+            statements=tuple(self.statements()),
+            succession=self.succession(),
+        )
 
     def root_public(self) -> VerifierKey | None:
         """The root's public key, where the log has one.
@@ -135,7 +155,7 @@ class SignerFolder:
         Raises:
             KeyFileError: The file is broken.
         """
-        adopted = [one.root for one in map(_parse, self.statements()) if one.act == ADOPT]
+        adopted = [one.root for one in map(kept_statement, self.notes()) if one.act == ADOPT]
         if adopted:
             return adopted[0]
         try:
@@ -144,20 +164,30 @@ class SignerFolder:
             raise KeyFileError(f"{self.root_vkey} is no public key: {error}") from None
 
     def statements(self) -> list[bytes]:
-        """Every statement that was applied here, in order."""
+        """The statements about the log that were applied here, in order; not those about the logs before it."""
+        notes = self.notes()
+        acts = [kept_statement(note).act for note in notes]
+        return notes[len(acts) - acts[::-1].index(SUCCEED) :] if SUCCEED in acts else notes
+
+    def succession(self) -> bytes | None:
+        """The statement that made this log the successor of another, where one did."""
+        return next((note for note in reversed(self.notes()) if kept_statement(note).act == SUCCEED), None)
+
+    def notes(self) -> list[bytes]:
+        """Every statement that was ever applied here, in order."""
         return [path.read_bytes() for path in sorted((self.root / "statements").glob("*.note"))]
 
     def _stated(self) -> dict[int, tuple[VerifierKey, str]]:
         """By algorithm the key that the last statement about it names, and that statement's act."""
         found = {}
-        for note in self.statements():
-            statement = _parse(note)
+        for note in self.notes():
+            statement = kept_statement(note)
             found.update({key.algorithm: (key, statement.act) for key in statement.new})
         return found
 
     def _overlap(self) -> tuple[str, int]:
         """The act that replaced the key last, and until when, in seconds, the old one signs too."""
-        replaced = [one for one in map(_parse, self.statements()) if one.act in (ROTATE, RECOVER)]
+        replaced = [one for one in map(kept_statement, self.notes()) if one.act in (ROTATE, RECOVER, SUCCEED)]
         return (replaced[-1].act, replaced[-1].until) if replaced else ("", 0)
 
     def promote(self, clock: Clock = system_clock) -> None:
@@ -168,10 +198,11 @@ class SignerFolder:
         """
         for algorithm, (key, act) in self._stated().items():
             self._promote(algorithm, key, keep=act == ROTATE)
-        if not self.statements():
+        if not self.notes():
             return
+        self._begin_memory()
         act, until = self._overlap()
-        if act == RECOVER or until <= clock() // SECOND:
+        if act != ROTATE or until <= clock() // SECOND:
             for algorithm in FILES:
                 self._file(algorithm, ".old").unlink(missing_ok=True)
         root = self.root_public()
@@ -213,7 +244,7 @@ class SignerFolder:
             except NoteError as error:
                 raise KeyFileError(f"{self.vkey} does not hold the log's public keys: {error}") from None
         told |= {algorithm: key for algorithm, (key, _) in stated.items()}
-        retired = {key for note in self.statements() for key in _parse(note).old} - set(told.values())
+        retired = {key for note in self.notes() for key in kept_statement(note).old} - set(told.values())
         return LogKeys(
             origin=told[ED25519].name,
             current=tuple(told[algorithm] for algorithm in sorted(told)),
@@ -239,7 +270,7 @@ class SignerFolder:
             )
         if not recover and any(self._file(algorithm, ".old").exists() for algorithm in FILES):
             raise ConflictError("the overlap of the last rotation still goes on", hint="rotate again after its end")
-        fresh = [self._next(key) for key in known.current]
+        fresh = [self.next_key(key) for key in known.current]
         statement = KeyStatement(
             act=RECOVER if recover else ROTATE,
             origin=known.origin,
@@ -250,10 +281,13 @@ class SignerFolder:
             root=known.root,
             until=0 if recover else now + overlap_days * 86_400,
         )
-        return _signed(statement, *([] if recover else [_read(self._file(ED25519))]), fresh[0])
+        return signed_statement(statement, *([] if recover else [_read(self._file(ED25519))]), fresh[0])
 
-    def _next(self, key: VerifierKey) -> SigningKey:
+    def next_key(self, key: VerifierKey) -> SigningKey:
+        """The key that is to take the place of ``key``, with the name of that; asked again, the same."""
         path = self._file(key.algorithm, ".next")
+        if path.exists() and _read(path).name != key.name:
+            path.unlink()  # of a request that was not applied: nothing was signed with it
         return _read(path) if path.exists() else create_key(path, key.name, algorithm=key.algorithm)
 
     def apply(self, note: bytes, clock: Clock = system_clock) -> KeyStatement:
@@ -265,18 +299,38 @@ class SignerFolder:
         """
         if note in self.statements()[-1:]:
             self.promote(clock)
-            return _parse(note)
+            return kept_statement(note)
         try:
             after = self.log_keys().after(note, verify_signature)
         except NoteError as error:
             raise KeyStatementError(f"the statement cannot be applied: {error}", hint="see docs/keys.md") from None
-        for key in after.current:
+        self.expect_next(after.current)
+        self.keep(note)
+        self.promote(clock)
+        return kept_statement(note)
+
+    def _begin_memory(self) -> None:
+        """After a succession: put the memory of the log before away, once, and begin that of the new one."""
+        notes = self.notes()
+        number = max((at for at, note in enumerate(notes, start=1) if kept_statement(note).act == SUCCEED), default=0)
+        former = self.root / f"signer-{number:04}.json"
+        if not number or not self.memory.exists():
+            return
+        if not former.exists():
+            write_whole(former, self.memory.read_bytes())
+        if self.memory.read_bytes() == former.read_bytes():
+            write_head(self.memory, NOTHING)
+
+    def expect_next(self, keys: Iterable[VerifierKey]) -> None:
+        """Return when the next keys are these.
+
+        Raises:
+            KeyFileError: They are not: the statement answers another request.
+        """
+        for key in keys:
             fresh = self._file(key.algorithm, ".next")
             if not _is(fresh, key):
-                raise KeyFileError(f"{fresh} is not the key that the statement names", hint="conclave signer rotate")
-        self._keep(after.number, note)
-        self.promote(clock)
-        return _parse(note)
+                raise KeyFileError(f"{fresh} is not the key that the statement names", hint="ask for a new one")
 
     def add_post_quantum(self, clock: Clock = system_clock) -> None:
         """Have an ML-DSA-44 key sign beside the log's key from now on; where there is one, nothing happens.
@@ -288,7 +342,7 @@ class SignerFolder:
         if len(self.keys()) > 1:
             return
         known = self.log_keys()
-        fresh = self._next(VerifierKey(name=known.origin, public_key=b"", algorithm=ML_DSA_44))
+        fresh = self.next_key(VerifierKey(name=known.origin, public_key=b"", algorithm=ML_DSA_44))
         statement = KeyStatement(
             act=ADD,
             origin=known.origin,
@@ -297,7 +351,7 @@ class SignerFolder:
             old=known.current,
             new=(fresh.public,),
         )
-        self._keep(statement.number, _signed(statement, _read(self._file(ED25519))))
+        self.keep(signed_statement(statement, _read(self._file(ED25519))))
         self.promote(clock)
 
     def adopt_root(self, clock: Clock = system_clock) -> None:
@@ -320,49 +374,15 @@ class SignerFolder:
             old=known.current,
             root=root.public,
         )
-        self._keep(statement.number, _signed(statement, _read(self._file(ED25519)), root))
+        self.keep(signed_statement(statement, _read(self._file(ED25519)), root))
         self.promote(clock)
 
-    def _keep(self, number: int, note: bytes) -> None:
+    def keep(self, note: bytes) -> None:
         """Have the statement on disk: from here on it counts."""
         place = self.root / "statements"
         place.mkdir(mode=0o700, exist_ok=True)
-        write_whole(place / f"{number:04}.note", note)
+        write_whole(place / f"{len(self.notes()) + 1:04}.note", note)
         sync_directory(self.root)
-
-
-def sign_as_root(note: bytes, root: SigningKey) -> bytes:
-    """The request ``note`` with the signature of ``root``, which signs nothing but such statements.
-
-    Raises:
-        KeyStatementError: It is no request for this root key, or not signed by those who ask.
-    """
-    try:
-        statement = KeyStatement.parse(split_note(note)[0])
-        if statement.root != root.public:
-            raise NoteError(f"it is for the root key {statement.root}, and yours is {root.public}")
-        signed = note + sign_line(statement.text(), root.public, root).encode()
-        for name, key in statement.signers().items():
-            try:
-                open_note(signed, key, verify_signature)
-            except NoteError as error:
-                raise NoteError(f"it is not signed by {name}: {error}") from None
-    except NoteError as error:
-        raise KeyStatementError(f"the root does not sign this: {error}", hint="conclave signer rotate") from None
-    return signed
-
-
-def _signed(statement: KeyStatement, first: SigningKey, *more: SigningKey) -> bytes:
-    text = statement.text()
-    note = sign_note(text, first.public, first)
-    return note + "".join(sign_line(text, key.public, key) for key in more).encode()
-
-
-def _parse(note: bytes) -> KeyStatement:
-    try:
-        return KeyStatement.parse(split_note(note)[0])
-    except NoteError as error:
-        raise KeyFileError(f"a file in statements/ is broken: {error}", hint="put it back from a backup") from None
 
 
 def _is(path: Path, key: VerifierKey) -> bool:

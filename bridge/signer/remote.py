@@ -45,11 +45,12 @@ def fetch_keys(path: Path) -> KnownKeys:
     try:
         connection.request("GET", "/vkey")
         answer = json.loads(connection.getresponse().read())
-        root, statements = answer.get("root"), answer.get("statements", [])
+        root, statements, succession = answer.get("root"), answer.get("statements", []), answer.get("succession")
         return KnownKeys(
             current=tuple(parse_vkeys("\n".join(answer.get("vkeys", [answer["vkey"]])))),
             root=None if root is None else VerifierKey.parse(root),
             statements=tuple(str(note).encode() for note in statements),
+            succession=None if succession is None else str(succession).encode(),
         )
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError, NoteError) as error:
         raise _unavailable(path, error) from None

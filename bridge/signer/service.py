@@ -68,6 +68,7 @@ def signer_app(folder: Path) -> web.Application:
                 "vkeys": [str(key) for key in known.current],
                 "root": None if known.root is None else str(known.root),
                 "statements": [note.decode() for note in known.statements],
+                "succession": None if known.succession is None else known.succession.decode(),
             }
         )
 

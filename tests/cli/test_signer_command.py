@@ -1,14 +1,22 @@
 """``conclave signer`` by hand: keys that are replaced, a root that stays away, and what is said when it cannot be."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from audit.files import read_vkeys
-from audit.keys import create_key
+from audit.keys import create_key, read_key
+from bridge.cli.main import main
+from bridge.signer.closing import prepare_succession
+from bridge.signer.statements import sign_as_root
 from config.state import StateDirectory
-from tests.cli.test_commands import Run, run  # noqa: F401  # a fixture
+from tests.cli.test_commands import Ran, Run, run  # noqa: F401  # a fixture
 from tests.served import ServedHub
+from tests.store.test_rotation import Life, sqlite_copy
+from tests.store.test_successor import head_of, lose
 
 
 @pytest.fixture
@@ -126,3 +134,82 @@ def test_a_witness_with_both_keys_and_a_log_with_new_ones(run: Run, place: Path,
     assert told["vkeys"] == [str(key) for key in read_vkeys(place / "log.vkey")]
     (tmp_path / "witness" / "witness-mldsa44.key").unlink()
     assert "cannot read the key file" in run("witness", "list", *at).err, "who was told of a key is not left without it"
+
+
+@pytest.fixture
+async def restored(tmp_path: Path, sqlite_base: Path, monkeypatch: pytest.MonkeyPatch) -> Life:
+    """A hub on this machine whose database is an older one than its keys; its root key is taken away."""
+    life = Life(tmp_path, sqlite_copy(tmp_path, sqlite_base))
+    root = await lose(life)
+    (tmp_path / "root.key").write_text(f"{root}\n")
+    monkeypatch.setenv("CONCLAVE_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("CONCLAVE_DATABASE__URL", life.url)
+    monkeypatch.setenv("CONCLAVE_HOMESERVER__NAME", "conclave.test")
+    return life
+
+
+@pytest.fixture
+def conclave(restored: Life, capsys: pytest.CaptureFixture[str]) -> Callable[..., Awaitable[Ran]]:
+    """Runs ``conclave …`` beside that hub."""
+
+    def ran(*arguments: str) -> Ran:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        said, status = capsys.readouterr(), ended.value.code
+        return Ran(status if isinstance(status, int) else 0, said.out, said.err)
+
+    async def call(*arguments: str) -> Ran:
+        assert restored.place.exists()
+        return await asyncio.to_thread(ran, *arguments)
+
+    return call
+
+
+async def test_the_way_of_a_succession(conclave: Callable[..., Awaitable[Ran]], restored: Life, tmp_path: Path) -> None:
+    request, signed, out = (str(tmp_path / name) for name in ("request", "signed", "former"))
+    assert "No log was closed" in (await conclave("signer", "former", "--out", out)).out
+    asked = await conclave("signer", "succeed", "--out", request)
+    assert (asked.status, "nothing is changed yet" in asked.out) == (0, True), asked.err
+    assert "exists already" in (await conclave("signer", "succeed", "--out", request)).err
+    shown = await conclave(
+        "signer", "root", "sign", request, "--root-key", str(tmp_path / "root.key"), "--out", signed, "--yes"
+    )
+    assert "act succeed" in shown.out, shown.err
+    assert "conclave signer succeed --apply" in shown.out
+    assert "is no statement" in (await conclave("signer", "succeed", "--apply", str(tmp_path / "root.key"))).err
+    assert "not signed by the root key" in (await conclave("signer", "succeed", "--apply", request)).err
+    for _ in range(2):
+        done = await conclave("signer", "succeed", "--apply", signed)
+        assert "The log conclave.test is closed; conclave.test/2 follows it." in done.out, done.err
+    files = await restored.export()
+    place = files.save(tmp_path / "export")
+    told = await conclave("audit", "verify", str(place), "--vkey", str(restored.folder.vkey))
+    assert (told.status, "this log follows conclave.test" in told.out) == (0, True), told.out
+    assert "1 logs were closed" in (await conclave("signer", "former", "--out", out)).out
+    assert {path.name for path in (Path(out) / "1").iterdir()} >= {"checkpoint", "succession.note", "tile", "keys"}
+    nothing = await conclave("signer", "succeed", "--out", str(tmp_path / "more"))
+    assert (nothing.status, "nothing was lost" in nothing.err) == (1, True)
+    assert not (tmp_path / "more").exists()
+
+
+async def test_a_succession_for_another_database_or_a_signer_apart(
+    conclave: Callable[..., Awaitable[Ran]], restored: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, signed, apart = (str(tmp_path / name) for name in ("request", "signed", "apart"))
+    at = await head_of(restored)
+    other = prepare_succession(restored.folder, replace(at, size=at.size - 1))
+    (tmp_path / "signed").write_bytes(sign_as_root(other, read_key(tmp_path / "root.key")))
+    assert (
+        "the database is not at the head that the statement names"
+        in (await conclave("signer", "succeed", "--apply", signed)).err
+    )
+    monkeypatch.setenv("CONCLAVE_LEDGER__SIGNER", f"{apart}/s.sock")
+    words = " ".join(at.text().split("\n")[1:3])
+    assert f'--restored "{words}"' in (await conclave("signer", "succeed", "--out", request)).out
+    restored.folder.root.rename(apart)
+    (tmp_path / "apart" / "log.vkey").write_text((tmp_path / "state" / "log.vkey").read_text())
+    for given, says in (((), "what does the database have? --restored"), (("--restored", "x"), "--restored x: ")):
+        assert says in (await conclave("signer", "succeed", "--dir", apart, "--out", request, *given)).err
+    ran = await conclave("signer", "succeed", "--dir", apart, "--out", request, "--restored", words)
+    assert (ran.status, Path(request).exists()) == (0, True), ran.err

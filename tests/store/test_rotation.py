@@ -15,8 +15,9 @@ from audit.note import NoteError, VerifierKey, open_note, split_note
 from audit.proof import EntryProof
 from audit.succession import follow
 from audit.verify import LOG_KEY, VerificationError, verify_bundle
-from bridge.signer.folder import KeyStatementError, SignerFolder, sign_as_root
+from bridge.signer.folder import SignerFolder
 from bridge.signer.service import create_signer
+from bridge.signer.statements import KeyStatementError, sign_as_root
 from config.clock import DAY, SECOND
 from config.errors import ConflictError, SettingsError
 from config.settings import LedgerSettings

@@ -1,5 +1,6 @@
 """Statements about a log's keys: who may change them, and everybody who may not."""
 
+import base64
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from audit.keys import SigningKey, verify_signature
-from audit.note import NoteError
+from audit.note import Checkpoint, NoteError
 from audit.succession import HEADER, KINDS, KeyStatement, LogKeys, follow, open_statement, statement_data
 from tests.key_statements import (
     AT,
@@ -260,6 +261,100 @@ def test_a_statement_of_another_form_is_refused(change: Callable[[str], str]) ->
     assert text != rotation().text()
     with pytest.raises(NoteError):
         KeyStatement.parse(text)
+
+
+NEXT = signing_key(f"{ORIGIN}/2", 21)
+HEADS = {
+    "signed": Checkpoint(origin=ORIGIN, size=16, root=bytes(range(32))),
+    "restored": Checkpoint(origin=ORIGIN, size=14, root=bytes(range(1, 33))),
+}
+
+
+def succession(**changes: Any) -> KeyStatement:
+    return rotation(**{"act": "succeed", "new": publics(NEXT), "until": 0, **HEADS, **changes})
+
+
+def follower(note: bytes, key: SigningKey = NEXT, root: SigningKey = ROOT) -> LogKeys:
+    """The log that begins with ``note``."""
+    data = {"origin": key.name, "log_key": str(key.public), "root_key": str(root.public), "succession": note.decode()}
+    return LogKeys.opened(data, verify_signature)
+
+
+def test_a_log_that_follows_another_begins_anew_with_the_same_root() -> None:
+    note = signed(succession(), NEXT, ROOT)
+    keys = follower(note)
+    assert (keys.origin, keys.current, keys.root, keys.number) == (NEXT.name, publics(NEXT), ROOT.public, 0)
+    assert open_statement(note, verify_signature) == succession()
+    assert f"signed 16 {base64.b64encode(bytes(range(32))).decode()}\nrestored 14 " in succession().text()
+    third = signing_key(f"{ORIGIN}/3", 22)
+    heads = {name: replace(head, origin=NEXT.name) for name, head in HEADS.items()}
+    again = succession(origin=NEXT.name, old=publics(NEXT), new=publics(third), **heads)
+    assert follower(signed(again, third, ROOT), third).origin == f"{ORIGIN}/3"
+    newer = signing_key(NEXT.name, 23)
+    turned = rotation(origin=NEXT.name, old=publics(NEXT), new=publics(newer))
+    assert after(signed(turned, NEXT, newer, ROOT), keys).current == publics(newer)
+
+
+FALSE_FOLLOWERS: dict[str, tuple[KeyStatement, tuple[SigningKey, ...], str]] = {
+    "without the root": (succession(), (NEXT, OLD), "not signed by the root key"),
+    "without the new key": (succession(), (OLD, ROOT), "not signed by the new key"),
+    "nothing lost": (
+        succession(restored=replace(HEADS["signed"])),
+        (NEXT, ROOT),
+        "does not say that entries were lost",
+    ),
+    "more than was signed": (
+        succession(restored=replace(HEADS["restored"], size=17)),
+        (NEXT, ROOT),
+        "does not say that entries were lost",
+    ),
+    "of no log": (succession(old=()), (NEXT, ROOT), "does not say which log it follows"),
+    "with keys of another": (
+        succession(old=publics(OTHER_LOG[0])),
+        (NEXT, ROOT),
+        "names the same log twice, or keys of another",
+    ),
+    "a rotation": (rotation(new=publics(NEXT)), (OLD, NEXT, ROOT), "is not about this log"),
+    "with the old log's key": (
+        succession(old=publics(signing_key(ORIGIN, 21))),
+        (NEXT, ROOT),
+        "the new log has a key of the old one",
+    ),
+    "of a log that is not before it": (succession(origin=f"{ORIGIN}/7", old=()), (NEXT, ROOT), "which log it follows"),
+    "out of turn": (
+        succession(origin=f"{ORIGIN}/7", old=publics(signing_key(f"{ORIGIN}/7", 5))),
+        (NEXT, ROOT),
+        "do not belong together",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "signers", "says"), FALSE_FOLLOWERS.values(), ids=FALSE_FOLLOWERS)
+def test_a_log_that_follows_another_falsely_is_refused(
+    statement: KeyStatement, signers: tuple[SigningKey, ...], says: str
+) -> None:
+    with pytest.raises(NoteError, match=says):
+        follower(signed(statement, *signers))
+
+
+def test_a_succession_is_for_the_log_that_it_names() -> None:
+    note, other = signed(succession(), NEXT, ROOT), signing_key(f"{ORIGIN}/2", 99)
+    with pytest.raises(NoteError, match="is not about this log"):
+        follower(note, other)
+    with pytest.raises(NoteError, match="is not about this log"):
+        follower(note, root=OTHER_ROOT)
+    with pytest.raises(NoteError, match="does not replace keys of a log that goes on"):
+        after(note)
+
+
+def test_who_holds_the_old_logs_key_is_led_to_the_next_log_by_the_root_alone() -> None:
+    note = signed(succession(), NEXT, ROOT)
+    assert followed(OLD, notes=(note,), root=ROOT) == publics(NEXT)
+    with pytest.raises(NoteError, match=r"no key that you hold signed .*succeed"):
+        followed(OLD, notes=(note,))
+    short = signed(succession(old=publics(OLD, PQ_OLD)), NEXT, ROOT)
+    with pytest.raises(NoteError, match="names no key in the place of one that you hold"):
+        followed(PQ_OLD, notes=(short,), root=ROOT)
 
 
 def test_what_an_entry_says_is_what_the_statement_says() -> None:
