@@ -86,6 +86,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "root line under a foreign key id": (signed(rotation(), OLD, NEW, OTHER_ROOT), "not signed by the root key"),
     "without the old key": (signed(rotation(), NEW, ROOT), "not signed by the key before"),
     "without the new key": (signed(rotation(), OLD, ROOT), "not signed by the new key"),
+    "recovery without the new key": (
+        signed(rotation(act="recover", until=0), OLD, ROOT),
+        "not signed by the new key",
+    ),
     "recovery without the root": (
         signed(rotation(act="recover", until=0), OLD, NEW),
         "not signed by the root key",
