@@ -114,6 +114,9 @@ async def _say_ready(hub: Hub, settings: Settings, *, embedded: bool, say: Say) 
         f"{status.head.size:,} entries, key {key[: key.index('+') + 5]}…  saved to {settings.state_dir}/log.vkey:"
         " give it to your auditors",
     )
+    root_key = StateDirectory(settings.state_dir).keys / "root.key"
+    if root_key.exists():
+        say("ledger", f"root key in {root_key}: move it to where no machine of the hub can read it")
     if hub.services.readiness.signing_error is not None:
         say("ledger", f"NOT SIGNED: {hub.services.readiness.signing_error}")
     say("ready", "")

@@ -116,8 +116,13 @@ class WitnessRounds:
                 return None
             checkpoint = Checkpoint.parse(open_note(note, self._audit.log_key, verify_signature))
             async with aiohttp.ClientSession(auto_decompress=False, headers={"Accept-Encoding": "identity"}) as session:
-                asked = [one for one in self._policy.witnesses.values() if one.url]
-                lines = await asyncio.gather(*(self._ask(session, one, checkpoint, note) for one in asked))
+                asked: dict[str, list[Witness]] = {}
+                for one in self._policy.witnesses.values():
+                    asked.setdefault(one.url, []).append(one)
+                asked.pop("", None)
+                lines = await asyncio.gather(
+                    *(self._ask_all(session, they, checkpoint, note) for they in asked.values())
+                )
             return await self._keep(checkpoint, note + b"".join(lines))
 
     async def _keep(self, checkpoint: Checkpoint, note: bytes) -> CosignedRow | None:
@@ -129,6 +134,12 @@ class WitnessRounds:
         row = CosignedRow(size=checkpoint.size, at=at, checkpoint=note)
         await self._audit.keep_cosigned(row)
         return row
+
+    async def _ask_all(
+        self, session: aiohttp.ClientSession, witnesses: Sequence[Witness], checkpoint: Checkpoint, note: bytes
+    ) -> bytes:
+        """The lines of witnesses with one address, such as one with two keys: in turn, lest one overtake the other."""
+        return b"".join([await self._ask(session, one, checkpoint, note) for one in witnesses])
 
     async def _ask(
         self, session: aiohttp.ClientSession, witness: Witness, checkpoint: Checkpoint, note: bytes

@@ -1,0 +1,98 @@
+"""Witnesses with two keys, and witnesses of a log whose keys are replaced."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from audit.cosignature import cosignatures
+from audit.files import read_vkeys
+from audit.keys import verify_signature
+from audit.note import ML_DSA_44, VerifierKey
+from bridge.witness.folder import WitnessFolder
+from bridge.witness.rounds import WitnessPolicyError
+from bridge.witness.server import WitnessService
+from config.clock import DAY
+from config.settings import LedgerSettings, WitnessSettings
+from tests.fakes.hub import FakeHub, start_fake_hub
+from tests.store.test_rotation import Life
+
+
+@pytest.fixture
+async def life(tmp_path: Path, database_url: str) -> Life:
+    """A hub with an ML-DSA-44 key that was started once."""
+    found = Life(tmp_path, database_url, LedgerSettings(post_quantum=True))
+    async with found.hub() as hub:
+        await hub.entries()
+    return found
+
+
+def witness(life: Life) -> WitnessFolder:
+    folder = WitnessFolder(life.place / "witness")
+    folder.create("w.example", post_quantum=True)
+    folder.add(*read_vkeys(life.folder.vkey))
+    return folder
+
+
+@asynccontextmanager
+async def watched(life: Life, folder: WitnessFolder, log: VerifierKey) -> AsyncIterator[FakeHub]:
+    """The hub with a policy that wants both words of the witness, which is started with it."""
+    async with AsyncExitStack() as stack:
+        server = TestServer(WitnessService(folder, life.clock).app())
+        await stack.enter_async_context(server)
+        first, second = (key.cosigner for key in folder.signing_keys())
+        policy, url = life.place / "policy.tlog-policy", server.make_url("/")
+        lines = [f"log {log}", f"witness a {first} {url}", f"witness b {second} {url}", "group g all a b", "quorum g"]
+        policy.write_text("".join(f"{line}\n" for line in lines))
+        yield await stack.enter_async_context(
+            start_fake_hub(
+                life.place,
+                life.url,
+                homeserver=life.homeserver,
+                clock=life.clock,
+                ledger=life.ledger,
+                witnesses=WitnessSettings(policy=policy),
+            )
+        )
+
+
+async def round_of(hub: FakeHub) -> bytes | None:
+    await hub.add_person("contoso", prefix=f"p{hub.clock.now}x")
+    hub.clock.now += 1
+    await hub.entries()
+    assert hub.hub.services.witnesses is not None
+    row = await hub.hub.services.witnesses.go_round()
+    return None if row is None else row.checkpoint
+
+
+async def test_a_witness_with_both_keys_cosigns_with_both(life: Life) -> None:
+    folder = witness(life)
+    keys = read_vkeys(life.folder.vkey)
+    for log in keys:  # the policy names either key of the log
+        async with watched(life, folder, log) as hub:
+            note = await round_of(hub)
+            assert note is not None
+            found = cosignatures(note, [key.cosigner for key in folder.signing_keys()], verify_signature)
+            assert [one.witness.algorithm for one in found] == [4, ML_DSA_44]
+
+
+async def test_within_the_overlap_a_witness_goes_on_and_after_it_needs_the_new_keys(life: Life) -> None:
+    folder, old = witness(life), read_vkeys(life.folder.vkey)[0]
+    async with watched(life, folder, old) as hub:
+        assert await round_of(hub) is not None
+    life.rotate(life.take_root())
+    with pytest.raises(WitnessPolicyError, match="does not name this hub's log"):
+        async with watched(life, folder, old):
+            pass
+    new = read_vkeys(life.folder.vkey)
+    async with watched(life, folder, new[0]) as hub:
+        assert await round_of(hub) is not None, "the old keys sign too"
+        life.clock.now += 31 * DAY
+        assert await round_of(hub) is None
+        assert hub.hub.services.witnesses is not None
+        assert "403: no signature by conclave.test" in hub.hub.services.witnesses.failures["a"]
+    folder.rekey(*new)
+    async with watched(life, folder, new[0]) as hub:
+        assert await round_of(hub) is not None, "it remembers what it saw, and knows the new keys"
