@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from audit.bundle import ExportOrder, write_bundle
+from audit.bundle import ExportFile, ExportOrder, write_bundle
 from audit.entry import Draft, person_actor
 from audit.inbox import Inbox
 from audit.keys import SigningKey
@@ -205,7 +205,7 @@ class AuditService:
                 f"the ledger is behind: {reason}; the export was not made", hint="conclave doctor tells why"
             ) from None
 
-    async def export(self, position: int, *, actor: str) -> AsyncIterator[tuple[str, bytes]]:
+    async def export(self, position: int, *, actor: str) -> AsyncIterator[ExportFile]:
         """The files of the export that the entry at ``position`` records, as of the newest signed checkpoint.
 
         Raises:

@@ -5,7 +5,12 @@ key signed; anything else raises :class:`VerificationError`, which says which ch
 Pure: files come in through :class:`Bundle`, signatures through :class:`audit.note.Verify`.
 """
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from audit.digests import Digests, Memory
 from audit.disclosures import check_disclosures
+from audit.entry import parse_entry
 from audit.manifest import check_manifest
 from audit.note import Checkpoint, NoteError, VerifierKey, Verify, open_note
 from audit.parts import (
@@ -14,17 +19,23 @@ from audit.parts import (
     DISCLOSURES,
     FORMAT,
     LOG_KEY,
+    MALFORMED,
     MANIFEST,
     MANIFEST_SIGNATURE,
     NAMESPACE,
     SIGNERS,
     Bundle,
     Report,
+    Run,
+    Scratch,
     VerificationError,
+    one_by_one,
     read_part,
     signers_line,
     strict_json,
 )
+from audit.seen import check_seen
+from audit.stretch import entry_at
 from audit.structure import Progress, check_entries
 from audit.walk import Walk
 
@@ -49,26 +60,53 @@ __all__ = [
 
 
 def verify_bundle(
-    bundle: Bundle, key: VerifierKey, verify: Verify, progress: Progress = lambda _done, _all: None
+    bundle: Bundle,
+    key: VerifierKey,
+    verify: Verify,
+    progress: Progress = lambda _done, _all: None,
+    *,
+    seen: Mapping[str, bytes] = MappingProxyType({}),
+    run: Run = one_by_one,
+    scratch: Callable[[], Scratch] = Memory,
 ) -> Report:
     """Check every file of ``bundle`` against ``key``, which the caller got out of band.
+
+    ``seen`` are checkpoints that the caller saved, by the names of their files: the log has to extend each. ``run`` may
+    look at several stretches of the log at a time; the verdict and its words are the same. With a ``scratch`` on disk,
+    memory does not grow with the log, but for a number for each of its sources, people and rooms.
 
     Raises:
         VerificationError: A check failed.
     """
     note = read_part(bundle, CHECKPOINT, "checkpoint")
     checkpoint = open_checkpoint(note, key, verify)
-    report = Report(checkpoint=checkpoint, key=key, note=note)
-    walk = Walk(report)
-    edge = check_entries(bundle, checkpoint, walk, progress)
-    if edge.frontier.root() != checkpoint.root:
+    report = Report(checkpoint=checkpoint, key=key, note=note, seen=len(seen))
+    digests = Digests(scratch)
+    walk = Walk(report, digests)
+    if check_entries(bundle, checkpoint.size, walk, run, progress) != checkpoint.root:
         raise VerificationError("root", "the entries do not hash to the checkpoint's root", meaning=CHANGED)
-    if walk.wrong is not None:  # only now: it is the log itself that is wrong, and not a copy that somebody changed
-        raise walk.wrong
+    _check_meaning(bundle, walk, checkpoint.size)
     walk.check_opening()
+    check_seen(bundle, checkpoint, seen, key, verify)
     check_manifest(bundle, report, walk, verify)
-    check_disclosures(bundle, report, walk)
+    check_disclosures(bundle, report, digests)
     return report
+
+
+def _check_meaning(bundle: Bundle, walk: Walk, size: int) -> None:
+    """Say what the walk found, now that the root did: it is the log that is wrong, not a copy that somebody changed.
+
+    Raises:
+        VerificationError: The first entry that is wrong, or that repeats a digest.
+    """
+    repeated = walk.digests.first_repeated()
+    if repeated is not None and (walk.wrong is None or repeated[0] < walk.position):
+        position, first = repeated
+        kind = parse_entry(entry_at(bundle, size, position))["kind"]
+        detail = f"repeats the digest of a disclosure of entry {first:,}"
+        raise VerificationError("meaning", detail, where=f"entry {position:,} ({kind})", meaning=MALFORMED)
+    if walk.wrong is not None:
+        raise walk.wrong
 
 
 def open_checkpoint(note: bytes, key: VerifierKey, verify: Verify) -> Checkpoint:
