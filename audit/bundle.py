@@ -3,7 +3,7 @@
 import base64
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import resources
@@ -72,7 +72,7 @@ def _file(path: str, content: bytes) -> ExportFile:
 
 async def write_bundle(
     db: Database, order: ExportOrder, log_key: VerifierKey, export_key: SigningKey
-) -> AsyncIterator[ExportFile]:
+) -> AsyncGenerator[ExportFile, None]:
     """Every file of the export, the manifest and its signature last; each is to be read before the next is asked for.
 
     The manifest lists the files that are no tiles: those are named by the log's size, and held by its root. Memory does

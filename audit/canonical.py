@@ -38,10 +38,6 @@ def parse_canonical(data: bytes) -> dict[str, Any]:
         CanonicalError: ``data`` is not JSON, not an object, or not in canonical form.
     """
     try:
-        return _parse_plain(data)
-    except (_NotPlainError, ValueError, RecursionError):  # perhaps canonical all the same; if not, these steps say why
-        pass
-    try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise CanonicalError(f"not JSON: {error}") from None
@@ -52,48 +48,7 @@ def parse_canonical(data: bytes) -> dict[str, Any]:
     return value
 
 
-class _NotPlainError(Exception):
-    """The quick way leaves this one to the slow one."""
-
-
-def _parse_plain(data: bytes) -> dict[str, Any]:
-    """The object in ``data`` where it is canonical and ASCII, in a third of the time; anything else raises.
-
-    Numbers and objects are checked while they are read. Where there is neither white space nor a backslash, there is
-    nothing else that could be written in two ways; where there is, the value is written anew and compared.
-    """
-    text = str(data, "ascii")
-    value, end = _read(text)
-    if end != len(text) or type(value) is not dict:
-        raise _NotPlainError
-    if any(char in text for char in _LOOSE) and _write(value) != text:
-        raise _NotPlainError
-    return value
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs) or list(found) != sorted(found):
-        raise _NotPlainError
-    return found
-
-
-def _integer(text: str) -> int:
-    if len(text) > _SURELY_SMALL or text == "-0":
-        raise _NotPlainError
-    return int(text)
-
-
-def _refuse(_: str) -> None:
-    raise _NotPlainError
-
-
-_LOOSE = ("\\", " ", "\n", "\t", "\r")
-_SURELY_SMALL = len(str(MAX_INTEGER)) - 1
 _write = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
-_read = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_refuse, parse_constant=_refuse
-).raw_decode
 
 
 def _check(value: object, where: str) -> None:

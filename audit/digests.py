@@ -11,11 +11,11 @@ from itertools import pairwise
 
 from audit.parts import Scratch
 
-RUN = 65_536
-"""Records that are sorted at a time, in memory: some six megabytes."""
+RUN = 16_384
+"""Records that are sorted at a time, in memory: some two megabytes."""
 _KEY, _POSITION = 32, 8
 _RECORD = _KEY + _POSITION
-_HELD = 8 * 1024 * 1024
+_HELD = 4 * 1024 * 1024
 
 
 class Digests:

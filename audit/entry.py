@@ -30,7 +30,7 @@ from hashlib import sha256
 from itertools import combinations
 from typing import Any
 
-from audit.canonical import CanonicalError, canonical_json, parse_canonical
+from audit.canonical import MAX_INTEGER, CanonicalError, canonical_json, parse_canonical
 from audit.kinds import KINDS
 from audit.tiles import MAX_ENTRY_SIZE
 
@@ -168,48 +168,74 @@ def parse_entry(data: bytes) -> dict[str, Any]:
         CanonicalError: It is not canonical JSON.
         EntryError: It is not an entry of version 1 of a known kind.
     """
+    entry = _parse_quickly(data)
+    return _parse_slowly(data) if entry is None else entry
+
+
+def _parse_slowly(data: bytes) -> dict[str, Any]:
+    """What :func:`parse_entry` is; the quick way below has to agree wherever it says anything."""
     entry = parse_canonical(data)
-    if not _fits(entry):
-        raise EntryError(_misfit(entry))
+    missing, extra = _REQUIRED - entry.keys(), entry.keys() - _REQUIRED - _OPTIONAL
+    if missing or extra:
+        raise EntryError(f"members missing: {sorted(missing)}, not known: {sorted(extra)}")
+    if wrong := [name for name, value in entry.items() if not _FORMS[name](value)]:
+        raise EntryError(f"members of another form: {wrong}")
+    if entry["v"] != VERSION:
+        raise EntryError(f"version {entry['v']!r}, expected {VERSION}")
+    if entry["kind"] not in KINDS:
+        raise EntryError(f"unknown kind {entry['kind']!r}")
+    if more := sorted(set(entry["data"]) - KINDS[entry["kind"]].data):
+        raise EntryError(f"{entry['kind']} has members in its data that are not known: {more}")
+    if ("room" in entry) != ("room_seq" in entry):
+        raise EntryError("room and room_seq belong together")
     return entry
 
 
-def _fits(entry: dict[str, Any]) -> bool:
-    """Whether ``entry``, its members in order, has the form of an entry: that :func:`_misfit` finds nothing wrong.
+def _parse_quickly(data: bytes) -> dict[str, Any] | None:
+    """The entry in ``data`` where it is an ordinary one, in a third of the time; ``None`` where that is not sure.
 
-    Written for speed: a verifier asks this of every entry.
+    Without white space, backslashes, fractions and ``-0``, ASCII text is canonical JSON when the members of its objects
+    are in order, none of them stands twice, and its integers are in bounds. As without backslashes ``":`` stands behind
+    each name and nowhere else but at the beginning of a text, counting it finds every name that was there twice.
     """
+    try:
+        text = str(data, "ascii")
+        entry, end = _read(text)
+    except (ValueError, RecursionError):
+        return None
+    loose = " " in text or "\\" in text or "\n" in text or "\t" in text or "\r" in text or "-0" in text
+    if loose or end != len(text) or type(entry) is not dict:
+        return None
     some = _SHAPES.get(tuple(entry))
-    if some is None:
-        return False
+    if some is None or not _is_ordinary(entry, some):
+        return None
+    return entry if text.count('":') == len(entry) + len(entry["data"]) + 1 else None
+
+
+def _is_ordinary(entry: dict[str, Any], some: Sequence[str]) -> bool:
+    """Whether each member has its form, ``some`` being the optional ones, and nothing lies deeper than it has to."""
     kind, data, actor = entry["kind"], entry["data"], entry["actor"]
     if type(kind) is not str or type(data) is not dict or type(actor) is not dict or len(actor) != 1:
         return False
-    known, (name,) = _DATA.get(kind), actor.values()
-    if known is None or not known.issuperset(data) or type(name) is not str or type(entry["source"]) is not str:
+    known, names, (name,) = _DATA.get(kind), list(data), actor.values()
+    if known is None or not known.issuperset(data) or names != sorted(names):
         return False
-    if not type(entry["at"]) is type(entry["source_seq"]) is type(entry["actor_seq"]) is type(entry["v"]) is int:
+    if type(name) is not str or type(entry["source"]) is not str or entry["v"] != VERSION:
         return False
-    for member in some:
-        if not _FORMS[member](entry[member]):
+    for number in (entry["v"], entry["at"], entry["source_seq"], entry["actor_seq"], entry.get("room_seq", 0)):
+        if type(number) is not int or not 0 <= number <= MAX_INTEGER:
             return False
-    return bool(entry["v"] == VERSION)
+    for value in data.values():
+        if type(value) is not str and (type(value) is not int or not 0 <= value <= MAX_INTEGER):
+            return False
+    return all(_FORMS[member](entry[member]) for member in some)
 
 
-def _misfit(entry: dict[str, Any]) -> str:
-    """What is wrong with ``entry``, the first thing of it."""
-    missing, extra = _REQUIRED - entry.keys(), entry.keys() - _REQUIRED - _OPTIONAL
-    if missing or extra:
-        return f"members missing: {sorted(missing)}, not known: {sorted(extra)}"
-    if wrong := [name for name, value in entry.items() if not _FORMS[name](value)]:
-        return f"members of another form: {wrong}"
-    if entry["v"] != VERSION:
-        return f"version {entry['v']!r}, expected {VERSION}"
-    if entry["kind"] not in KINDS:
-        return f"unknown kind {entry['kind']!r}"
-    if more := sorted(set(entry["data"]) - KINDS[entry["kind"]].data):
-        return f"{entry['kind']} has members in its data that are not known: {more}"
-    return "room and room_seq belong together"
+def _refuse(text: str) -> None:
+    raise ValueError(f"{text} is not an integer")
+
+
+_read = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse).raw_decode
 
 
 def _is_text(value: object) -> bool:
@@ -242,11 +268,11 @@ _FORMS: Mapping[str, Callable[[object], bool]] = {
 
 _SOME = tuple(
     tuple(sorted(name for part in parts for name in part))
-    for count in range(6)
-    for parts in combinations([("companies",), ("engagement",), ("sd",), ("commit",), ("room", "room_seq")], count)
+    for count in range(5)
+    for parts in combinations([("companies",), ("engagement",), ("sd",), ("room", "room_seq")], count)
 )
 _SHAPES = {tuple(sorted(_REQUIRED.union(some))): some for some in _SOME}
-"""The members of every entry there can be, in order → those of them that are optional."""
+"""The members of an ordinary entry, in order → those of them that are optional; ``commit`` is none of them."""
 _DATA = {kind.name: kind.data for kind in KINDS.values()}
 
 

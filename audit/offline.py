@@ -1,9 +1,11 @@
 """Verifying an export on this machine: its files, all its cores, temporary files for what would fill its memory."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import MappingProxyType
+from typing import IO
 
 from audit.files import Folder
 from audit.keys import verify_ed25519
@@ -27,7 +29,9 @@ def verify_folder(
         ChildProcessError: One of them was ended.
         VerificationError: A check failed.
     """
-    with Workers(processes) as workers:
-        return verify_bundle(
-            Folder(folder), key, verify_ed25519, progress, seen=seen, run=workers, scratch=TemporaryFile
-        )
+    with Workers(processes) as workers, ExitStack() as files:
+
+        def scratch() -> IO[bytes]:
+            return files.enter_context(TemporaryFile())
+
+        return verify_bundle(Folder(folder), key, verify_ed25519, progress, seen=seen, run=workers, scratch=scratch)

@@ -68,12 +68,12 @@ class Scratch(Protocol):
 class Run(Protocol):
     """Does the same work for many tasks, perhaps several at a time; the results come in the order of the tasks."""
 
-    def __call__(self, work: "Callable[[int], Result]", tasks: Sequence[int], /) -> "Iterator[Result]":
+    def __call__(self, work: Callable[[int], Result], tasks: Sequence[int]) -> Iterator[Result]:
         """The result of ``work`` for each of ``tasks``."""
         ...
 
 
-def one_by_one(work: "Callable[[int], Result]", tasks: Sequence[int]) -> "Iterator[Result]":
+def one_by_one(work: Callable[[int], Result], tasks: Sequence[int]) -> Iterator[Result]:
     """A :class:`Run` in the process that asks."""
     return map(work, tasks)
 

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from audit.parts import Result, one_by_one
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkContext, SpawnContext
 
 Method = Literal["fork", "spawn"]
 
@@ -40,9 +42,7 @@ class Workers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         for pipe in self._pipes:
             pipe.close()
         for process in self._processes:
@@ -52,7 +52,7 @@ class Workers:
             process.close()
         self._pipes, self._processes = [], []
 
-    def __call__(self, work: Callable[[int], Result], tasks: Sequence[int], /) -> Iterator[Result]:
+    def __call__(self, work: Callable[[int], Result], tasks: Sequence[int]) -> Iterator[Result]:
         """The result of ``work`` for each of ``tasks``: in this process where they are few or there is one core.
 
         Raises:
@@ -66,9 +66,11 @@ class Workers:
         return self._results(tasks)
 
     def _start(self, work: Callable[[int], Any]) -> None:
-        context = multiprocessing.get_context(self._method)
+        forking = self._method == "fork"
+        context: ForkContext | SpawnContext
+        context = multiprocessing.get_context("fork") if forking else multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        inherited = [*self._pipes, ours] if self._method == "fork" else []
+        inherited = [*self._pipes, ours] if forking else []
         process = context.Process(target=_work, args=(theirs, work, inherited), daemon=True)
         process.start()
         theirs.close()

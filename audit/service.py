@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -205,7 +205,7 @@ class AuditService:
                 f"the ledger is behind: {reason}; the export was not made", hint="conclave doctor tells why"
             ) from None
 
-    async def export(self, position: int, *, actor: str) -> AsyncIterator[ExportFile]:
+    async def export(self, position: int, *, actor: str) -> AsyncGenerator[ExportFile, None]:
         """The files of the export that the entry at ``position`` records, as of the newest signed checkpoint.
 
         Raises:

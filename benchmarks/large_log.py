@@ -1,6 +1,6 @@
 """A large log, made past the sequencer: what verification and export are measured with.
 
-Most entries are what messages leave behind, spread over rooms and people; every twentieth has two disclosures.
+Most entries are what messages leave behind, spread over rooms and people; some have two disclosures.
 """
 
 from collections.abc import AsyncIterator
@@ -22,15 +22,15 @@ from tests.ledger import EXPORT_KEY, LOG_KEY, OPENED, ORIGIN
 
 ROOMS, PEOPLE = 200, 500
 START = 1_800_000_000_000
-DISCLOSED = 20
 BATCH = 256 * 32
 Shown = list[tuple[int, Disclosure]]
 
 
 class LargeLog:
-    """A log in ``db``, which has a hub's tables and nothing in them."""
+    """A log in ``db``, which has a hub's tables and nothing in them; every ``disclosed``-th entry has disclosures."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, disclosed: int = 100) -> None:
+        self._disclosed = disclosed
         self._db = db
         self._edge = Edge()
         self._head = EMPTY_HEAD
@@ -48,12 +48,14 @@ class LargeLog:
         first = {"v": 1, "at": START, "actor_seq": 1, "source_seq": 1}
         if position == 0:
             actor, data = dict(OPENED.actor), dict(OPENED.data)
-            return OPENED.kind, canonical_json(first | {"kind": OPENED.kind, "source": "hub", "actor": actor, "data": data})
+            return OPENED.kind, canonical_json(
+                first | {"kind": OPENED.kind, "source": "hub", "actor": actor, "data": data}
+            )
         if position == 1:
             kind, data = "audit.exported", {"export": "exp_1", "scope": "all"}
             actor = {"person": "prs_auditor"}
             return kind, canonical_json(first | {"kind": kind, "source": "guard", "actor": actor, "data": data})
-        if position % DISCLOSED:
+        if position % self._disclosed:
             self._messages += 1
             return "message.sent", _message(self._messages - 1, START + position)
         body, disclosures = _invited(self._invitations, START + position)
@@ -78,21 +80,25 @@ class LargeLog:
             await store.move_head(self._head, Head(size, root), START + size)
         self._head = replace(self._head, size=size, root=root)
 
-    def export(self) -> AsyncIterator[ExportFile]:
-        """The files of an export of the whole log."""
-        head = Checkpoint(origin=ORIGIN, size=self._head.size, root=self._head.root)
-        order = ExportOrder(
-            export="exp_1",
-            position=1,
-            person="prs_auditor",
-            at=START,
-            software="test",
-            origin=ORIGIN,
-            size=head.size,
-            root=head.root,
-            checkpoint=sign_note(head.text(), LOG_KEY.public, LOG_KEY),
-        )
-        return write_bundle(self._db, order, LOG_KEY.public, EXPORT_KEY)
+
+async def export(db: Database) -> AsyncIterator[ExportFile]:
+    """The files of an export of the whole log in ``db``."""
+    async with db.read() as connection:
+        head = await LedgerStore(connection).head()
+    checkpoint = Checkpoint(origin=ORIGIN, size=head.size, root=head.root)
+    order = ExportOrder(
+        export="exp_1",
+        position=1,
+        person="prs_auditor",
+        at=START,
+        software="test",
+        origin=ORIGIN,
+        size=head.size,
+        root=head.root,
+        checkpoint=sign_note(checkpoint.text(), LOG_KEY.public, LOG_KEY),
+    )
+    async for file in write_bundle(db, order, LOG_KEY.public, EXPORT_KEY):
+        yield file
 
 
 async def save(files: AsyncIterator[ExportFile], folder: Path) -> None:

@@ -18,7 +18,7 @@ from audit.sequencer import Sequencer
 from audit.signer import LocalSigner
 from audit.sshsig import ssh_sign
 from audit.store import LedgerStore
-from audit.tiles import Edge, bundle_widths, encode_bundle, entries_path, tile_path
+from audit.tiles import Edge, bundle_widths, decode_bundle, encode_bundle, entries_path, tile_path
 from audit.tree import leaf_hash
 from audit.verify import CHECKPOINT, MANIFEST, MANIFEST_SIGNATURE, NAMESPACE
 from config.db import Database
@@ -152,6 +152,13 @@ async def export(db: Database) -> Files:
     )
     files = write_bundle(db, order, LOG_KEY.public, EXPORT_KEY)
     return Files({file.path: b"".join(file.chunks) async for file in files})
+
+
+def entries_of(files: Files) -> list[bytes]:
+    """Every entry of an export, in order."""
+    size = int(files.content[CHECKPOINT].split(b"\n")[1])
+    bundles = [(entries_path(index, width), width) for index, width in bundle_widths(size)]
+    return [entry for name, width in bundles for entry in decode_bundle(files.content[name], width)]
 
 
 def relogged(files: Files, entries: Sequence[bytes], *, key: SigningKey = LOG_KEY, origin: str = ORIGIN) -> Files:

@@ -2,6 +2,7 @@
 
 import base64
 import tarfile
+from contextlib import aclosing
 
 from aiohttp import web
 
@@ -115,11 +116,12 @@ async def export_bundle(call: Call[NoQuery, NoBody], request: web.Request) -> we
     files = await call.services.audit.export(_position(call.path["position"]), actor=call.actor)
     response = web.StreamResponse(headers={"Content-Type": "application/x-tar", "Cache-Control": "no-store"})
     await response.prepare(request)
-    async for file in files:
-        await response.write(tar_header(file.path, file.size))
-        for chunk in file.chunks:
-            await response.write(chunk)
-        await response.write(b"\0" * (-file.size % BLOCK))
+    async with aclosing(files):
+        async for file in files:
+            await response.write(tar_header(file.path, file.size))
+            for chunk in file.chunks:
+                await response.write(chunk)
+            await response.write(b"\0" * (-file.size % BLOCK))
     await response.write(b"\0" * 2 * BLOCK)
     await response.write_eof()
     return response

@@ -274,9 +274,7 @@ def verify(
     ] = None,
     seen: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="A checkpoint that you saved: the log must extend it. May be given often.", show_default=False
-        ),
+        typer.Option(help="A checkpoint that you saved: the log must extend it. Again for more.", show_default=False),
     ] = None,
     processes: Annotated[
         int | None, typer.Option(min=1, help="At most so many processes; one a core if not said.", show_default=False)
@@ -346,8 +344,7 @@ def _tell(report: "Report", bundle: Path, witnesses: list[str] | None, as_json: 
     if as_json:
         counts = {"size": report.checkpoint.size, "kinds": dict(report.kinds), "files": report.files}
         found = {"root": root, "newest": newest, "export": report.export, "witnesses": witnesses or []}
-        found |= {"seen": report.seen}
-        write_json({"valid": True, **counts, **found})
+        write_json({"valid": True, **counts, **found, "seen": report.seen})
         return
     say(f"  ✓ checkpoint      signed by {report.key.name}: root {root}")
     if witnesses is not None:
@@ -357,7 +354,7 @@ def _tell(report: "Report", bundle: Path, witnesses: list[str] | None, as_json: 
     say(f"  ✓ export          {printable(report.export)}, of everything up to {newest[:19].replace('T', ' ')} UTC")
     say(f"  ✓ {report.checkpoint.size:,} entries".ljust(20) + "in the log, in order, numbered without a gap")
     say("  ✓ disclosures".ljust(20) + f"{report.disclosed} belong to their entries, {report.withheld} withheld")
-    say("  ✓ files".ljust(20) + f"{report.files} of {report.files} hashes, none missing, none added")
+    say("  ✓ files".ljust(20) + f"{report.files} as they have to be, none missing, none added")
     say(f"VALID. The same with tools of others: see {bundle / 'VERIFY.md'}")
 
 
