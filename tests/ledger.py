@@ -133,10 +133,10 @@ async def make_log(db: Database, place: Path, drafts: Iterable[Handed]) -> Ledge
     return ledger
 
 
-async def export(db: Database) -> Files:
-    """The export of the log in ``db``."""
+async def export(db: Database, note: bytes | None = None) -> Files:
+    """The export of the log in ``db``, as of its newest checkpoint where none is named."""
     async with db.read() as connection:
-        note = (await LedgerStore(connection).head()).checkpoint
+        note = note or (await LedgerStore(connection).head()).checkpoint
     assert note is not None
     head = Checkpoint.parse(open_note(note, LOG_KEY.public, verify_ed25519))
     order = ExportOrder(
