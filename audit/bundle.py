@@ -3,10 +3,14 @@
 import base64
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import resources
+from itertools import groupby, islice
+from operator import itemgetter
+from tempfile import TemporaryFile
+from typing import IO
 
 from audit.key_history import STATEMENTS, statement_lines
 from audit.keys import SigningKey
@@ -15,6 +19,7 @@ from audit.sshsig import ssh_sign
 from audit.store import LedgerStore
 from audit.succession import KEY_KINDS
 from audit.tiles import TILE_WIDTH, bundle_widths, encode_bundle, entries_path, tile_path, tile_widths
+from audit.tree import HASH_SIZE
 from audit.verify import (
     CHECKPOINT,
     DISCLOSURES,
@@ -31,6 +36,9 @@ from config.db import Database
 
 POLICY = "policy.tlog-policy"
 MAX_STATEMENTS = 1_000
+AT_ONCE = 16
+"""Entry bundles or tiles that are read at a time."""
+CHUNK = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,50 +60,93 @@ class ExportOrder:
     policy: bytes = b""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportFile:
+    """One file of an export: its path, how many bytes it has, and these, to be read once."""
+
+    path: str
+    size: int
+    chunks: Iterable[bytes]
+
+
+def _file(path: str, content: bytes) -> ExportFile:
+    return ExportFile(path=path, size=len(content), chunks=(content,))
+
+
 async def write_bundle(
     db: Database, order: ExportOrder, log_keys: Sequence[VerifierKey], export_key: SigningKey
-) -> AsyncIterator[tuple[str, bytes]]:
-    """Every file of the export as (path, content), the manifest and its signature last.
+) -> AsyncGenerator[ExportFile, None]:
+    """Every file of the export, the manifest and its signature last; each is to be read before the next is asked for.
 
-    Memory does not grow with the log: one entry bundle or tile at a time, and one hash a file.
+    The manifest lists the files that are no tiles: those are named by the log's size, and held by its root. Memory does
+    not grow with the log: some entry bundles or tiles at a time; the disclosures go through a temporary file.
     """
     hashes: dict[str, str] = {}
     kinds: Counter[str] = Counter()
-    async for path, content in _files(db, order, log_keys, export_key, kinds):
+    yield _file(CHECKPOINT, order.checkpoint)
+    hashes[CHECKPOINT] = sha256(order.checkpoint).hexdigest()
+    async for file in _tiles(db, order.size, kinds):
+        yield file
+    for path, content in _plain(order, log_keys, export_key, await _statements(db, order.size)):
         hashes[path] = sha256(content).hexdigest()
-        yield path, content
+        yield _file(path, content)
+    with TemporaryFile() as scratch:
+        size, hashes[DISCLOSURES] = await _disclosures(db, order.size, scratch)
+        yield ExportFile(path=DISCLOSURES, size=size, chunks=iter(lambda: scratch.read(CHUNK), b""))
     manifest = _manifest(order, hashes, kinds)
-    yield MANIFEST, manifest
+    yield _file(MANIFEST, manifest)
     signature = ssh_sign(manifest, NAMESPACE, export_key.public.public_key, export_key)
-    yield MANIFEST_SIGNATURE, signature.encode()
+    yield _file(MANIFEST_SIGNATURE, signature.encode())
 
 
-async def _files(
-    db: Database, order: ExportOrder, log_keys: Sequence[VerifierKey], export_key: SigningKey, kinds: Counter[str]
-) -> AsyncIterator[tuple[str, bytes]]:
-    yield CHECKPOINT, order.checkpoint
+def _plain(
+    order: ExportOrder, log_keys: Sequence[VerifierKey], export_key: SigningKey, statements: bytes
+) -> Iterator[tuple[str, bytes]]:
     yield LOG_KEY, "".join(f"{key}\n" for key in log_keys).encode()
-    if statements := await _statements(db, order.size):
+    if statements:
         yield STATEMENTS, statements
     yield SIGNERS, signers_line(export_key.public).encode()
     if order.policy:
         yield POLICY, order.policy
     yield "VERIFY.md", resources.files("audit").joinpath("VERIFY.md").read_bytes()
-    for index, width in bundle_widths(order.size):
-        start = index * TILE_WIDTH
+
+
+async def _tiles(db: Database, size: int, kinds: Counter[str]) -> AsyncIterator[ExportFile]:
+    """Every entry bundle and every tile of the log of ``size`` entries; counts the entries' kinds."""
+    for group in _groups(bundle_widths(size)):
+        start, end = group[0][0] * TILE_WIDTH, group[-1][0] * TILE_WIDTH + group[-1][1]
         async with db.read() as connection:
-            store = LedgerStore(connection)
-            bodies = await store.bodies(start, start + width)
-        kinds.update(json.loads(body)["kind"] for body in bodies)
-        yield entries_path(index, width), encode_bundle(bodies)
-    for level, index, width in tile_widths(order.size):
-        async with db.read() as connection:
-            stored = await LedgerStore(connection).tile(level, index)
-        yield tile_path(level, index, width), b"".join(stored[:width])
+            rows = await LedgerStore(connection).slice(start, end)
+        kinds.update(kind for kind, _ in rows)
+        for index, width in group:
+            at = index * TILE_WIDTH - start
+            yield _file(entries_path(index, width), encode_bundle([body for _, body in rows[at : at + width]]))
+    for level, tiles in groupby(tile_widths(size), key=itemgetter(0)):
+        for group in _groups((index, width) for _, index, width in tiles):
+            async with db.read() as connection:
+                found = await LedgerStore(connection).tiles(level, group[0][0], group[-1][0] + 1)
+            for (index, width), hashes in zip(group, found, strict=True):
+                yield _file(tile_path(level, index, width), hashes[: width * HASH_SIZE])
+
+
+def _groups(tiles: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """``AT_ONCE`` of (index, width) at a time."""
+    rest = iter(tiles)
+    while group := list(islice(rest, AT_ONCE)):
+        yield group
+
+
+async def _disclosures(db: Database, size: int, scratch: IO[bytes]) -> tuple[int, str]:
+    """Write the disclosures of the log's entries into ``scratch``, and rewind it; returns their size and SHA-256."""
+    hashed, written = sha256(), 0
     async with db.read() as connection:
-        disclosures = await LedgerStore(connection).disclosures(order.size)
-    lines = [json.dumps({"entry": entry, "disclosure": text}, sort_keys=True) for entry, text in disclosures]
-    yield DISCLOSURES, "".join(f"{line}\n" for line in lines).encode()
+        async for rows in LedgerStore(connection).disclosures(size):
+            lines = [json.dumps({"entry": entry, "disclosure": text}, sort_keys=True) for entry, text in rows]
+            data = "".join(f"{line}\n" for line in lines).encode()
+            hashed.update(data)
+            written += scratch.write(data)
+    scratch.seek(0)
+    return written, hashed.hexdigest()
 
 
 async def _statements(db: Database, size: int) -> bytes:

@@ -24,7 +24,7 @@ def canonical_json(value: Any) -> bytes:
     """
     try:
         _check(value, "")
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        return _write(value).encode()
     except RecursionError:
         raise CanonicalError("nested too deeply") from None
     except UnicodeEncodeError as error:
@@ -46,6 +46,9 @@ def parse_canonical(data: bytes) -> dict[str, Any]:
     if canonical_json(value) != data:
         raise CanonicalError("not in canonical form")
     return value
+
+
+_write = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 def _check(value: object, where: str) -> None:

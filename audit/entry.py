@@ -27,9 +27,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import combinations
 from typing import Any
 
-from audit.canonical import CanonicalError, canonical_json, parse_canonical
+from audit.canonical import MAX_INTEGER, CanonicalError, canonical_json, parse_canonical
 from audit.kinds import KINDS
 from audit.tiles import MAX_ENTRY_SIZE
 
@@ -167,6 +168,12 @@ def parse_entry(data: bytes) -> dict[str, Any]:
         CanonicalError: It is not canonical JSON.
         EntryError: It is not an entry of version 1 of a known kind.
     """
+    entry = _parse_quickly(data)
+    return _parse_slowly(data) if entry is None else entry
+
+
+def _parse_slowly(data: bytes) -> dict[str, Any]:
+    """What :func:`parse_entry` is; the quick way below has to agree wherever it says anything."""
     entry = parse_canonical(data)
     missing, extra = _REQUIRED - entry.keys(), entry.keys() - _REQUIRED - _OPTIONAL
     if missing or extra:
@@ -182,6 +189,53 @@ def parse_entry(data: bytes) -> dict[str, Any]:
     if ("room" in entry) != ("room_seq" in entry):
         raise EntryError("room and room_seq belong together")
     return entry
+
+
+def _parse_quickly(data: bytes) -> dict[str, Any] | None:
+    """The entry in ``data`` where it is an ordinary one, in a third of the time; ``None`` where that is not sure.
+
+    Without white space, backslashes, fractions and ``-0``, ASCII text is canonical JSON when the members of its objects
+    are in order, none of them stands twice, and its integers are in bounds. As without backslashes ``":`` stands behind
+    each name and nowhere else but at the beginning of a text, counting it finds every name that was there twice.
+    """
+    try:
+        text = str(data, "ascii")
+        entry, end = _read(text)
+    except (ValueError, RecursionError):
+        return None
+    loose = " " in text or "\\" in text or "\n" in text or "\t" in text or "\r" in text or "-0" in text
+    if loose or end != len(text) or type(entry) is not dict:
+        return None
+    some = _SHAPES.get(tuple(entry))
+    if some is None or not _is_ordinary(entry, some):
+        return None
+    return entry if text.count('":') == len(entry) + len(entry["data"]) + 1 else None
+
+
+def _is_ordinary(entry: dict[str, Any], some: Sequence[str]) -> bool:
+    """Whether each member has its form, ``some`` being the optional ones, and nothing lies deeper than it has to."""
+    kind, data, actor = entry["kind"], entry["data"], entry["actor"]
+    if type(kind) is not str or type(data) is not dict or type(actor) is not dict or len(actor) != 1:
+        return False
+    known, names, (name,) = _DATA.get(kind), list(data), actor.values()
+    if known is None or not known.issuperset(data) or names != sorted(names):
+        return False
+    if type(name) is not str or type(entry["source"]) is not str or entry["v"] != VERSION:
+        return False
+    for number in (entry["v"], entry["at"], entry["source_seq"], entry["actor_seq"], entry.get("room_seq", 0)):
+        if type(number) is not int or not 0 <= number <= MAX_INTEGER:
+            return False
+    for value in data.values():
+        if type(value) is not str and (type(value) is not int or not 0 <= value <= MAX_INTEGER):
+            return False
+    return all(_FORMS[member](entry[member]) for member in some)
+
+
+def _refuse(text: str) -> None:
+    raise ValueError(f"{text} is not an integer")
+
+
+_read = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse).raw_decode
 
 
 def _is_text(value: object) -> bool:
@@ -211,6 +265,15 @@ _FORMS: Mapping[str, Callable[[object], bool]] = {
     **dict.fromkeys(("companies", "sd"), _is_sorted_set),
     "actor": _is_actor,
 }
+
+_SOME = tuple(
+    tuple(sorted(name for part in parts for name in part))
+    for count in range(5)
+    for parts in combinations([("companies",), ("engagement",), ("sd",), ("room", "room_seq")], count)
+)
+_SHAPES = {tuple(sorted(_REQUIRED.union(some))): some for some in _SOME}
+"""The members of an ordinary entry, in order → those of them that are optional; ``commit`` is none of them."""
+_DATA = {kind.name: kind.data for kind in KINDS.values()}
 
 
 def actor_key(actor: Actor) -> str:

@@ -1,37 +1,55 @@
 """An exported bundle on disk."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from audit.note import LOG_ALGORITHMS, NoteError, VerifierKey
+from audit.parts import MAX_PART
+
+CHUNK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The files below ``root``; an :class:`audit.verify.Bundle`. Links are not followed: they count as unreadable."""
+    """The files below ``root``; an :class:`audit.parts.Bundle`. Links are not followed: they count as unreadable."""
 
     root: Path
 
-    def names(self) -> set[str]:
+    def names(self) -> Iterator[str]:
         """The path of every file and every link, relative, with forward slashes.
 
         Raises:
             OSError: A folder cannot be read: who knows what is in it.
         """
-        found = set()
         for directory, folders, files in os.walk(self.root, onerror=_raise):
-            paths = [Path(directory, name) for name in files]
-            paths += [path for name in folders if (path := Path(directory, name)).is_symlink()]
-            found |= {path.relative_to(self.root).as_posix() for path in paths}
-        return found
+            place = Path(directory).relative_to(self.root)
+            yield from ((place / name).as_posix() for name in files)
+            yield from ((place / name).as_posix() for name in folders if Path(directory, name).is_symlink())
 
     def read(self, name: str) -> bytes:
         """The bytes of one file.
 
         Raises:
-            OSError: It is missing, unreadable, a link or a pipe, or its name leads out of the folder.
+            OSError: It is missing, unreadable, too large, a link or a pipe, or its name leads out of the folder.
         """
+        path = self._path(name)
+        if path.stat().st_size > MAX_PART:
+            raise OSError(None, f"it is larger than the {MAX_PART:,} bytes that such a file can have")
+        return path.read_bytes()
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """The bytes of one file, in pieces of 64 KiB.
+
+        Raises:
+            OSError: As of :meth:`read`, but of any size.
+        """
+        with self._path(name).open("rb") as file:
+            while data := file.read(CHUNK):
+                yield data
+
+    def _path(self, name: str) -> Path:
         path = self.root / name
         try:
             inside = path.resolve().is_relative_to(self.root.resolve())
@@ -41,7 +59,7 @@ class Folder:
             raise OSError(None, "it is a link, or outside the folder")
         if path.exists() and not path.is_file():
             raise OSError(None, "it is no regular file")
-        return path.read_bytes()
+        return path
 
 
 def _raise(error: OSError) -> None:

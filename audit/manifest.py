@@ -1,4 +1,8 @@
-"""The manifest of a bundle: who exported what, and the hash of every file. Pure."""
+"""The manifest of a bundle: who exported what, and the hash of every file that is no tile of the log. Pure.
+
+Tiles and entry bundles are named by the log's size and held by its root: a manifest that lists them all would grow with
+the log. Where it lists some, their hashes have to be right all the same.
+"""
 
 import base64
 from hashlib import sha256
@@ -19,12 +23,15 @@ from audit.parts import (
     Bundle,
     Report,
     VerificationError,
+    read_chunks,
     read_part,
     signers_line,
     strict_json,
 )
 from audit.sshsig import SshSignatureError, ssh_verify
+from audit.structure import tile_width
 from audit.succession import LogKeys
+from audit.tiles import TileError, parse_path
 from audit.walk import Walk
 
 
@@ -52,12 +59,12 @@ def check_manifest(bundle: Bundle, report: Report, walk: Walk, log_keys: LogKeys
     if not recorded:
         detail = "does not say who exported what as the log has it"
         raise VerificationError("manifest", detail, where=MANIFEST, meaning=CHANGED)
-    _files(bundle, files)
+    report.files = _files(bundle, report.checkpoint.size, files)
     if read_part(bundle, LOG_KEY, "keys") != "".join(f"{key}\n" for key in log_keys.current).encode():
         raise VerificationError("keys", "is not the key you hold", where=LOG_KEY, meaning=CHANGED)
     if read_part(bundle, SIGNERS, "keys") != signers_line(export_key).encode():
         raise VerificationError("keys", "is not the key that the log names", where=SIGNERS, meaning=CHANGED)
-    report.files, report.export = len(files) + 2, str(listed["export"])
+    report.export = str(listed["export"])
 
 
 def _hashes(listed: Any) -> dict[str, str]:
@@ -87,16 +94,35 @@ def _summary(report: Report) -> dict[str, Any]:
     }
 
 
-def _files(bundle: Bundle, files: dict[str, str]) -> None:
+def _files(bundle: Bundle, size: int, files: dict[str, str]) -> int:
+    """Check that the listed files and the tiles of a log of ``size`` entries are all there is; returns how many."""
+    missing, extra, count = {CHECKPOINT, LOG_KEY, SIGNERS, DISCLOSURES, *files}, set[str](), 0
     try:
-        names = bundle.names() - {MANIFEST, MANIFEST_SIGNATURE}
+        for name in bundle.names():
+            missing.discard(name)
+            count += 1
+            if name not in files and name not in (MANIFEST, MANIFEST_SIGNATURE) and not _is_tile(name, size):
+                extra = {min({name, *extra})}
     except OSError as error:
         where, reason = str(error.filename or ""), error.strerror or str(error)
         raise VerificationError("files", reason, where=where, meaning="a folder cannot be read here") from None
-    if missing := sorted({CHECKPOINT, LOG_KEY, SIGNERS, DISCLOSURES, *files} - names):
-        raise VerificationError("files", "is missing", where=missing[0], meaning="the export is not whole")
-    if extra := sorted(names - files.keys()):
-        raise VerificationError("files", "is not part of the export", where=extra[0], meaning="a file was added")
+    if missing:
+        raise VerificationError("files", "is missing", where=min(missing), meaning="the export is not whole")
+    for name in extra:
+        raise VerificationError("files", "is not part of the export", where=name, meaning="a file was added")
     for name, expected in sorted(files.items()):
-        if sha256(read_part(bundle, name, "files")).hexdigest() != expected:
+        found = sha256()
+        for chunk in read_chunks(bundle, name, "files"):
+            found.update(chunk)
+        if found.hexdigest() != expected:
             raise VerificationError("files", "does not have the listed hash", where=name, meaning=CHANGED)
+    return count
+
+
+def _is_tile(name: str, size: int) -> bool:
+    """Whether the log of ``size`` entries has a tile or an entry bundle of that name."""
+    try:
+        level, index, width = parse_path(name)
+    except TileError:
+        return False
+    return width == tile_width(size, max(level, 0), index)

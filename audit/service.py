@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from audit.bundle import ExportOrder, write_bundle
+from audit.bundle import ExportFile, ExportOrder, write_bundle
 from audit.entry import Draft, person_actor
 from audit.former_store import FormerStore
 from audit.inbox import Inbox
@@ -216,7 +216,7 @@ class AuditService:
                 f"the ledger is behind: {reason}; the export was not made", hint="conclave doctor tells why"
             ) from None
 
-    async def export(self, position: int, *, actor: str) -> AsyncIterator[tuple[str, bytes]]:
+    async def export(self, position: int, *, actor: str) -> AsyncGenerator[ExportFile, None]:
         """The files of the export that the entry at ``position`` records, as of the newest signed checkpoint.
 
         Raises:

@@ -1,6 +1,7 @@
 """The offline verifier as a program of its own: ``make verifier`` puts it and what it needs into one file.
 
-Needs Python 3.11 and ``cryptography``, and nothing of a hub. Exit status: 0 valid, 1 not, 2 used wrongly.
+Needs Python 3.11 and ``cryptography``, and nothing of a hub. Exit status: 0 valid, 1 not, 2 used wrongly,
+130 interrupted.
 """
 
 import argparse
@@ -11,42 +12,54 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audit.files import Folder, read_vkeys
+from audit.files import read_vkeys
 from audit.key_history import parse_statements
 from audit.keys import verify_signature
 from audit.note import NoteError, VerifierKey
+from audit.offline import verify_folder
+from audit.parts import Report
 from audit.printable import printable
 from audit.proof import EntryProof
 from audit.quorum import Policy, PolicyError, parse_policy, witnessed
 from audit.succession import follow
 from audit.tree import ProofError
-from audit.verify import VerificationError, strict_json, verify_bundle
+from audit.verify import VerificationError, strict_json
+
+INTERRUPTED = 130
+LARGE = 50_000
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Check an export or a proof, and say what was found."""
-    parser = argparse.ArgumentParser(prog="conclave-verify", description="Check an export of a log, or a proof.")
-    parser.add_argument("what", type=Path, metavar="EXPORT", help="the exported folder, or the file of a proof")
-    parser.add_argument("--vkey", type=Path, required=True, help="the log's public keys, got by another way")
-    parser.add_argument("--root", type=Path, help="the public key of the log's root, where you hold it")
-    parser.add_argument("--statements", type=Path, help="for a proof: keys/statements.ndjson of an export")
-    parser.add_argument("--policy", type=Path, help="your policy of witnesses (tlog-policy): enough must have cosigned")
+    parser = _parser()
     options = parser.parse_args(arguments)
+    if options.seen and options.what.is_file():
+        parser.error("--seen goes with an exported folder, not with a proof")
     try:
         root = read_vkeys(options.root)[0] if options.root else None
         statements = parse_statements(options.statements.read_bytes()) if options.statements else []
         trust = Trust(read_vkeys(options.vkey), root, [note.encode() for _, note in statements])
         policy = parse_policy(options.policy.read_bytes()) if options.policy else None
+        seen = {str(path): path.read_bytes() for path in options.seen}
     except (OSError, NoteError, PolicyError, VerificationError) as error:
         parser.error(str(error))
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal without check marks
-    check = _proof if options.what.is_file() else _bundle
     try:
-        lines = check(options.what, trust, policy)
+        if options.what.is_file():
+            lines = _proof(options.what, trust, policy)
+        else:
+            keys, processes = trust.keys, options.processes
+            report = verify_folder(options.what, keys, root=root, seen=seen, processes=processes, progress=_count)
+            lines = _bundle(report, policy)
     except VerificationError as error:
         lines = [f"✗ {error.where or error.check}: {error.detail}", f"INVALID: {error.meaning}."]
+    except ChildProcessError as error:
+        lines = [f"NOT VERIFIED: {error.strerror}."]
     except (OSError, NoteError, ProofError, ValueError, RecursionError) as error:
         lines = [f"INVALID: {printable(str(error))}."]
+    except KeyboardInterrupt:
+        sys.stderr.write("\nNOT VERIFIED: interrupted.\n")
+        return INTERRUPTED
     sys.stdout.write("\n".join(lines) + "\n")
     return 0 if lines[-1] == "VALID." else 1
 
@@ -60,16 +73,37 @@ class Trust:
     statements: list[bytes]
 
 
-def _bundle(folder: Path, trust: Trust, policy: Policy | None) -> list[str]:
-    report = verify_bundle(Folder(folder), trust.keys, verify_signature, root=trust.root)
-    root = base64.b64encode(report.checkpoint.root).decode()
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="conclave-verify", description="Check an export of a log, or a proof.")
+    parser.add_argument("what", type=Path, metavar="EXPORT", help="the exported folder, or the file of a proof")
+    parser.add_argument("--vkey", type=Path, required=True, help="the log's public keys, got by another way")
+    parser.add_argument("--root", type=Path, help="the public key of the log's root, where you hold it")
+    parser.add_argument("--statements", type=Path, help="for a proof: keys/statements.ndjson of an export")
+    parser.add_argument("--policy", type=Path, help="your policy of witnesses (tlog-policy): enough must have cosigned")
+    saved = "a checkpoint that you saved: the log must extend it; may be given often"
+    parser.add_argument("--seen", type=Path, action="append", default=[], help=saved)
+    parser.add_argument("--processes", type=int, help="at most so many; one for each core if not said")
+    return parser
+
+
+def _count(done: int, whole: int) -> None:
+    """A line that counts, on a terminal, for logs that take a while."""
+    if sys.stderr.isatty() and whole > LARGE:
+        sys.stderr.write(f"\r  {done:,} of {whole:,} entries" + ("\n" if done == whole else ""))
+        sys.stderr.flush()
+
+
+def _bundle(report: Report, policy: Policy | None) -> list[str]:
+    root, key = base64.b64encode(report.checkpoint.root).decode(), report.key
     return [
-        f"✓ checkpoint of {report.key.name}, root {root}",
+        f"✓ checkpoint of {key.name}, root {root}",
         *(f"✓ {line}" for line in report.key_changes),
         *_witnesses(report.note, report.keys, policy),
+        *([f"✓ the log extends {report.seen} saved checkpoint{'s' * (report.seen > 1)}"] if report.seen else []),
         f"✓ {report.checkpoint.size:,} entries in the log, in order, numbered without a gap",
         f"✓ {report.disclosed} disclosures belong to their entries, {report.withheld} are withheld",
-        f"✓ {report.files} files as the manifest lists them, export {printable(report.export)}",
+        f"✓ {report.files} files: the log's tiles, and the others as the manifest lists them",
+        f"✓ export {printable(report.export)}",
         "VALID.",
     ]
 

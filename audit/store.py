@@ -1,7 +1,7 @@
 """SQL of the ledger, on an open connection; the caller owns the transaction."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Row, delete, exists, func, insert, or_, select, tuple_, update
@@ -211,11 +211,24 @@ class LedgerStore:
                 update(ledger_disclosure).where(ledger_disclosure.c.digest == digest).values(position=position)
             )
 
-    async def disclosures(self, before: int) -> list[tuple[int, str]]:
-        """Every disclosure of entries before position ``before``, as (position, disclosure), in order."""
+    async def tiles(self, level: int, start: int, end: int) -> list[bytes]:
+        """The hashes of the tiles ``start … end - 1`` of a level."""
+        where = (ledger_tile.c.level == level, ledger_tile.c.tile >= start, ledger_tile.c.tile < end)
+        return list(await self._tx.scalars(select(ledger_tile.c.hashes).where(*where).order_by(ledger_tile.c.tile)))
+
+    async def disclosures(self, before: int) -> AsyncIterator[Sequence[tuple[int, str]]]:
+        """Every disclosure of entries before position ``before``: (position, disclosure), in order, some at a time."""
         columns = (ledger_disclosure.c.position, ledger_disclosure.c.disclosure)
         statement = select(*columns).where(ledger_disclosure.c.position < before).order_by(*columns)
-        return [(row.position, row.disclosure) for row in await self._tx.execute(statement)]
+        async for rows in (await self._tx.stream(statement)).partitions(1_000):
+            yield [(row.position, row.disclosure) for row in rows]
+
+    async def slice(self, start: int, end: int) -> list[tuple[str, bytes]]:
+        """Kind and bytes of the entries ``start … end - 1``."""
+        where = (ledger_entry.c.position >= start, ledger_entry.c.position < end)
+        columns = (ledger_entry.c.kind, ledger_entry.c.body)
+        rows = await self._tx.execute(select(*columns).where(*where).order_by(ledger_entry.c.position))
+        return [(kind, body) for kind, body in rows]
 
     async def bodies(self, start: int, end: int) -> list[bytes]:
         """The bytes of the entries ``start … end - 1``."""

@@ -1,85 +1,82 @@
 """The structure of a bundle's log: its entries lead to every tile, and to the checkpoint's root. Pure."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 
-from audit.kinds import KINDS
-from audit.note import Checkpoint
-from audit.parts import CHANGED, Bundle, VerificationError, read_part
-from audit.tiles import (
-    TILE_HEIGHT,
-    TILE_WIDTH,
-    Edge,
-    TileError,
-    TileHashes,
-    bundle_widths,
-    decode_bundle,
-    decode_tile,
-    entries_path,
-    tile_path,
-    tile_widths,
-)
-from audit.tree import leaf_hash, read_frontier
+from audit.parts import CHANGED, Bundle, Run, VerificationError, read_part
+from audit.stretch import STRETCH, Examine, Leg, read_entries
+from audit.tiles import TILE_HEIGHT, TILE_WIDTH, Edge, TileHashes, decode_tile, tile_path
+from audit.tree import Frontier, read_frontier
 from audit.walk import Walk
 
 Progress = Callable[[int, int], None]
 
 
-def check_entries(bundle: Bundle, checkpoint: Checkpoint, walk: Walk, progress: Progress) -> Edge:
-    """Read every entry bundle in order, hold its leaf hashes against the tiles, and walk its entries.
+def check_entries(bundle: Bundle, size: int, walk: Walk, run: Run, progress: Progress) -> bytes:
+    """Look at every stretch, by ``run``, hold their hashes against the upper tiles, and walk their legs.
+
+    Returns the root. Memory: one stretch for each that ``run`` has in hand, and a tile a level.
 
     Raises:
         VerificationError: A file is missing, malformed, or not what its entries hash to.
     """
-    edge = Edge()
-    tiles: dict[tuple[int, int], tuple[bytes, ...]] = {}
-    widths = {(level, index): width for level, index, width in tile_widths(checkpoint.size)}
-    for index, width in bundle_widths(checkpoint.size):
-        name = entries_path(index, width)
-        try:
-            entries = decode_bundle(read_part(bundle, name, "entries"), width)
-        except TileError as error:
-            raise VerificationError("entries", str(error), where=name, meaning=CHANGED) from None
-        leaves = [leaf_hash(entry) for entry in entries]
-        _same_leaves(bundle, index, width, leaves, entries)
-        for entry in entries:
-            walk.take(entry)
-        edge, changed = edge.append(leaves)
-        tiles.update(changed)
-        for at in [at for at, hashes in tiles.items() if len(hashes) == widths.get(at)]:
-            _same_tile(bundle, *at, tiles.pop(at))
-        progress(walk.position, checkpoint.size)
-    return edge
+    tiles, done = _UpperTiles(bundle, size), 0
+    leaves: Sequence[bytes] = ()
+    for stretch in run(Examine(bundle, size), range(-(-size // (STRETCH * TILE_WIDTH)))):
+        if stretch.wrong is not None:
+            raise stretch.wrong
+        tiles.append(stretch.roots)
+        for leg in stretch.legs:
+            walk.take(leg, lambda leg=leg: _entries_of(bundle, size, leg))  # type: ignore[misc]  # bound as it is now
+        done += len(stretch.roots) * TILE_WIDTH + len(stretch.leaves)
+        leaves = stretch.leaves
+        progress(done, size)
+    return tiles.root(leaves)
 
 
-def _same_leaves(bundle: Bundle, index: int, width: int, leaves: Sequence[bytes], entries: Sequence[bytes]) -> None:
-    """Name the first entry that is not the one in the level 0 tile."""
-    name = tile_path(0, index, width)
-    try:
-        stored = decode_tile(read_part(bundle, name, "tiles"), width)
-    except TileError as error:
-        raise VerificationError("tiles", str(error), where=name, meaning=CHANGED) from None
-    for at, (leaf, expected, entry) in enumerate(zip(leaves, stored, entries, strict=True)):
-        if leaf != expected:
-            where = f"entry {index * 256 + at:,}{_describe(entry)}"
-            raise VerificationError(
-                "entries", "does not hash to what the log committed to", where=where, meaning=CHANGED
-            )
+def _entries_of(bundle: Bundle, size: int, leg: Leg) -> Iterator[bytes]:
+    bundles = range(leg.start // TILE_WIDTH, -(-(leg.start + leg.size) // TILE_WIDTH))
+    found = chain.from_iterable(read_entries(bundle, size, index) for index in bundles)
+    skip = leg.start % TILE_WIDTH
+    return islice(found, skip, skip + leg.size)
 
 
-def _same_tile(bundle: Bundle, level: int, index: int, hashes: Sequence[bytes]) -> None:
-    name = tile_path(level, index, len(hashes))
-    if read_part(bundle, name, "tiles") != b"".join(hashes):
-        raise VerificationError("tiles", "does not follow from the entries", where=name, meaning=CHANGED)
+class _UpperTiles:
+    """The tree above the entry bundles: every tile of level 1 and more, held against its file when it is whole."""
+
+    def __init__(self, bundle: Bundle, size: int) -> None:
+        self._bundle = bundle
+        self._size = size
+        self._edge = Edge()
+        self._open: dict[tuple[int, int], tuple[bytes, ...]] = {}
+
+    def append(self, roots: Sequence[bytes]) -> None:
+        """Take the roots of the next full bundles.
+
+        Raises:
+            VerificationError: A tile is not what they hash to.
+        """
+        self._edge, changed = self._edge.append(roots)
+        self._open.update(changed)
+        for (below, index), hashes in list(self._open.items()):
+            level = below + 1
+            if len(hashes) == tile_width(self._size, level, index):
+                del self._open[below, index]
+                self._same(tile_path(level, index, len(hashes)), hashes)
+
+    def _same(self, name: str, hashes: Sequence[bytes]) -> None:
+        if read_part(self._bundle, name, "tiles") != b"".join(hashes):
+            raise VerificationError("tiles", "does not follow from the entries", where=name, meaning=CHANGED)
+
+    def root(self, leaves: Sequence[bytes]) -> bytes:
+        """The root over the full bundles and the ``leaves`` behind them."""
+        upper, rest = self._edge.frontier, Frontier().extend(leaves)
+        return Frontier(upper.size * TILE_WIDTH + rest.size, (*upper.peaks, *rest.peaks)).root()
 
 
-def _describe(entry: bytes) -> str:
-    """The kind of a possibly broken entry, for a message."""
-    try:
-        kind = json.loads(entry)["kind"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return " (not readable)"
-    return f" ({kind})" if isinstance(kind, str) and kind in KINDS else " (of no known kind)"
+def tile_width(size: int, level: int, index: int) -> int:
+    """How many hashes the tile holds in a tree of ``size`` leaves; 0 or less where there is no such tile."""
+    return min(TILE_WIDTH, (size >> level * TILE_HEIGHT) - index * TILE_WIDTH)
 
 
 def root_at(bundle: Bundle, whole: int, size: int) -> bytes:
@@ -96,7 +93,7 @@ def root_at(bundle: Bundle, whole: int, size: int) -> bytes:
         raise ValueError(f"no root at {size} of a log of {whole} entries")
 
     def tile(level: int, index: int) -> Sequence[bytes]:
-        width = min(TILE_WIDTH, (whole >> level * TILE_HEIGHT) - index * TILE_WIDTH)
+        width = tile_width(whole, level, index)
         return decode_tile(read_part(bundle, tile_path(level, index, width), "tiles"), width)
 
     return read_frontier(size, TileHashes(tile)).root()

@@ -5,9 +5,12 @@ key signed; anything else raises :class:`VerificationError`, which says which ch
 Pure: files come in through :class:`Bundle`, signatures through :class:`audit.note.Verify`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
+from audit.digests import Digests, Memory
 from audit.disclosures import check_disclosures
+from audit.entry import parse_entry
 from audit.key_history import check_keys, opening_checkpoint
 from audit.manifest import check_manifest
 from audit.note import Checkpoint, VerifierKey, Verify, split_note
@@ -17,16 +20,22 @@ from audit.parts import (
     DISCLOSURES,
     FORMAT,
     LOG_KEY,
+    MALFORMED,
     MANIFEST,
     MANIFEST_SIGNATURE,
     NAMESPACE,
     SIGNERS,
     Bundle,
     Report,
+    Run,
+    Scratch,
     VerificationError,
+    one_by_one,
     signers_line,
     strict_json,
 )
+from audit.seen import check_seen
+from audit.stretch import entry_at
 from audit.structure import Progress, check_entries
 from audit.walk import Walk
 
@@ -57,11 +66,18 @@ def verify_bundle(
     progress: Progress = lambda _done, _all: None,
     *,
     root: VerifierKey | None = None,
+    seen: Mapping[str, bytes] = MappingProxyType({}),
+    run: Run = one_by_one,
+    scratch: Callable[[], Scratch] = Memory,
 ) -> Report:
     """Check every file of ``bundle`` against ``key``, which the caller got out of band.
 
     Of several keys each must have signed. A key that was rotated away since holds for the one in its place, where the
     key itself and the log's root said so; ``root`` is the root's key, for who holds it.
+
+    ``seen`` are checkpoints that the caller saved, by the names of their files: the log has to extend each. ``run`` may
+    look at several stretches of the log at a time; the verdict and its words are the same. With a ``scratch`` on disk,
+    memory does not grow with the log, but for a number for each of its sources, people and rooms.
 
     Raises:
         VerificationError: A check failed.
@@ -69,14 +85,30 @@ def verify_bundle(
     held = (key,) if isinstance(key, VerifierKey) else tuple(key)
     note, keys = opening_checkpoint(bundle, held, root, verify)
     checkpoint = Checkpoint.parse(split_note(note)[0])
-    report = Report(checkpoint=checkpoint, key=keys[0], keys=keys, note=note)
-    walk = Walk(report)
-    edge = check_entries(bundle, checkpoint, walk, progress)
-    if edge.frontier.root() != checkpoint.root:
+    report = Report(checkpoint=checkpoint, key=keys[0], keys=keys, note=note, seen=len(seen))
+    digests = Digests(scratch)
+    walk = Walk(report, digests)
+    if check_entries(bundle, checkpoint.size, walk, run, progress) != checkpoint.root:
         raise VerificationError("root", "the entries do not hash to the checkpoint's root", meaning=CHANGED)
-    if walk.wrong is not None:  # only now: it is the log itself that is wrong, and not a copy that somebody changed
-        raise walk.wrong
+    _check_meaning(bundle, walk, checkpoint.size)
     log_keys = check_keys(bundle, report, walk.first, walk.key_changes, root, verify)
+    check_seen(bundle, checkpoint, seen, (*log_keys.current, *log_keys.retired), verify)
     check_manifest(bundle, report, walk, log_keys, verify)
-    check_disclosures(bundle, report, walk)
+    check_disclosures(bundle, report, digests)
     return report
+
+
+def _check_meaning(bundle: Bundle, walk: Walk, size: int) -> None:
+    """Say what the walk found, now that the root did: it is the log that is wrong, not a copy that somebody changed.
+
+    Raises:
+        VerificationError: The first entry that is wrong, or that repeats a digest.
+    """
+    repeated = walk.digests.first_repeated()
+    if repeated is not None and (walk.wrong is None or repeated[0] < walk.position):
+        position, first = repeated
+        kind = parse_entry(entry_at(bundle, size, position))["kind"]
+        detail = f"repeats the digest of a disclosure of entry {first:,}"
+        raise VerificationError("meaning", detail, where=f"entry {position:,} ({kind})", meaning=MALFORMED)
+    if walk.wrong is not None:
+        raise walk.wrong

@@ -1,43 +1,86 @@
-"""The meaning of a log's entries, read in order: form, time, and the unbroken numbers of every source. Pure."""
+"""The meaning of a log's entries, in order: form, time, and the unbroken numbers of every source. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from audit.canonical import CanonicalError
+from audit.digests import Digests
 from audit.entry import EntryError, actor_key, parse_entry
-from audit.parts import GAP, MALFORMED, Report, VerificationError
+from audit.parts import CHANGED, GAP, MALFORMED, Report, VerificationError
+from audit.stretch import Leg
 from audit.succession import KEY_KINDS
-
-LANDMARKS = frozenset({"log.opened", "audit.exported"}) | KEY_KINDS
-"""Kinds of entries that say something of the log itself, and are looked at one by one."""
 
 
 class Walk:
-    """Reads entries in order: form, time, and the unbroken numbers of every source, actor and room.
+    """Holds the legs of a log against each other, in order, and keeps what later checks need of its entries.
 
-    ``wrong`` is the first thing that does not fit; whether the log says so is known when its root was found.
+    ``wrong`` is the first thing that does not fit; whether the log says so is known when its root was found. What it is
+    says :meth:`_step`, entry by entry: a leg only says whether that is needed, so that two ways through the log, by one
+    process or by several, end in the same words.
+
+    Memory: a number for every source, actor and room, and the entries of exports; it does not grow with the entries.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, digests: Digests) -> None:
         self._report = report
         self._last: dict[tuple[str, str], int] = {}
         self._at = 0
         self.position = 0
         self.first: dict[str, Any] = {}
-        self.digests: dict[str, int] = {}
+        self.digests = digests
         self.exports: dict[int, dict[str, Any]] = {}
         self.key_changes: dict[int, dict[str, Any]] = {}
         self.wrong: VerificationError | None = None
 
-    def take(self, data: bytes) -> None:
-        """Take the next entry."""
-        if self.wrong is None:
-            try:
+    def take(self, leg: Leg, entries: Callable[[], Iterable[bytes]]) -> None:
+        """Take the next leg; ``entries`` reads it again."""
+        if self.wrong is not None:
+            return
+        if not self._fits(leg):
+            self.wrong = self._first_wrong(entries())
+            return
+        self._last.update((key, last) for key, (_, last) in leg.numbers.items())
+        self._at = self._report.last_at = leg.last_at
+        self._report.kinds.update(leg.kinds)
+        self.position = leg.start + leg.size
+        for position, digests in leg.digests:
+            self.digests.add(position, digests)
+        if leg.landmark is not None:
+            self._landmark(self.position - 1, leg.landmark)
+
+    def _fits(self, leg: Leg) -> bool:
+        return (
+            leg.fits
+            and leg.first_at >= self._at
+            and all(first == self._last.get(key, 0) + 1 for key, (first, _) in leg.numbers.items())
+        )
+
+    def _landmark(self, position: int, entry: dict[str, Any]) -> None:
+        """Take an entry of ``LANDMARKS``; all numbers up to it, and its own, are known."""
+        if position == 0:
+            self.first = entry
+        if entry["kind"] == "audit.exported":
+            self.exports[position] = entry
+        if entry["kind"] in KEY_KINDS:
+            self.key_changes[position] = entry
+
+    def _first_wrong(self, entries: Iterable[bytes]) -> VerificationError:
+        """What is wrong in the next ``entries``; ``position`` is then that of the entry."""
+        try:
+            for data in entries:
                 self._step(data)
-            except VerificationError as error:
-                self.wrong = error
+                self.position += 1
+        except VerificationError as error:
+            return error
+        where = f"entry {self.position - 1:,}"
+        return VerificationError("entries", "changed while it was read", where=where, meaning=CHANGED)
 
     def _step(self, data: bytes) -> None:
+        """Hold the entry at ``position`` against those before it.
+
+        Raises:
+            VerificationError: It does not fit.
+        """
         where = f"entry {self.position:,}"
         try:
             entry = parse_entry(data)
@@ -46,33 +89,15 @@ class Walk:
         where += f" ({entry['kind']})"
         if entry["at"] < self._at:
             raise VerificationError("time", "is dated before the one in front of it", where=where, meaning=GAP)
-        for name, key, number in _numbers(entry):
-            expected = self._last.get((name, key), 0) + 1
+        for scope, key, number in _numbers(entry):
+            expected = self._last.get((scope, key), 0) + 1
             if number != expected:
-                detail = f"has {name}_seq {number} of {key}, expected {expected}"
+                detail = f"has {scope}_seq {number} of {key}, expected {expected}"
                 raise VerificationError("sequence", detail, where=where, meaning=GAP)
-            self._last[name, key] = number
-        if repeated := self.digests.keys() & entry.get("sd", ()):
-            detail = f"repeats the digest of a disclosure of entry {self.digests[min(repeated)]:,}"
-            raise VerificationError("meaning", detail, where=where, meaning=MALFORMED)
-        self._take(entry)
-
-    def _take(self, entry: dict[str, Any]) -> None:
-        self._at = self._report.last_at = entry["at"]
-        self._report.kinds[entry["kind"]] += 1
-        self.digests.update(dict.fromkeys(entry.get("sd", ()), self.position))
-        if entry["kind"] in LANDMARKS:
-            self._landmark(entry)
-        self.position += 1
-
-    def _landmark(self, entry: dict[str, Any]) -> None:
-        """Take an entry of ``LANDMARKS`` at ``self.position``; all numbers up to it, and its own, are known."""
-        if self.position == 0:
-            self.first = entry
-        if entry["kind"] == "audit.exported":
-            self.exports[self.position] = entry
-        if entry["kind"] in KEY_KINDS:
-            self.key_changes[self.position] = entry
+            self._last[scope, key] = number
+        self._at = entry["at"]
+        if digests := entry.get("sd"):
+            self.digests.add(self.position, digests)
 
 
 def _numbers(entry: dict[str, Any]) -> Iterator[tuple[str, str, int]]:

@@ -9,7 +9,17 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import append_rate, cold_start, decide, feed_lag, help_time, partnership_time, send_rate
+from benchmarks import (
+    append_rate,
+    cold_start,
+    decide,
+    export_rate,
+    feed_lag,
+    help_time,
+    partnership_time,
+    send_rate,
+    verify_rate,
+)
 from benchmarks.plan import Measurement, Plan
 from benchmarks.report import Report, table, write
 from config.logging import configure_logging
@@ -23,6 +33,8 @@ MEASUREMENTS: dict[str, Measurement] = {
     "lag": feed_lag.run,
     "partnership": partnership_time.run,
     "send": send_rate.run,
+    "export": export_rate.run,
+    "verify": verify_rate.run,
 }
 
 

@@ -1,7 +1,7 @@
 """A log by the real pipeline, and exports of it: what the tests of the verifier and of independent readers share."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import groupby
@@ -18,13 +18,15 @@ from audit.sequencer import Sequencer
 from audit.signer import LocalSigner
 from audit.sshsig import ssh_sign
 from audit.store import LedgerStore
-from audit.tiles import Edge, bundle_widths, encode_bundle, entries_path, tile_path
+from audit.tiles import Edge, bundle_widths, decode_bundle, encode_bundle, entries_path, tile_path
 from audit.tree import leaf_hash
 from audit.verify import CHECKPOINT, MANIFEST, MANIFEST_SIGNATURE, NAMESPACE
 from config.db import Database
 from tests.fakes.hub import START, ManualClock
 
 ORIGIN = "log.example/hub"
+CHUNK = 100
+"""Small, so that what is read in pieces is read in some."""
 Handed = tuple[str, Draft]
 """The source that hands a draft in, and the draft."""
 
@@ -73,7 +75,7 @@ def _sample(number: int) -> Handed:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """A bundle in memory; an :class:`audit.verify.Bundle`."""
+    """A bundle in memory; an :class:`audit.parts.Bundle`."""
 
     content: Mapping[str, bytes]
 
@@ -84,6 +86,10 @@ class Files:
         if name not in self.content:
             raise FileNotFoundError(2, "No such file or directory")
         return self.content[name]
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        data = self.read(name)
+        yield from (data[at : at + CHUNK] for at in range(0, len(data), CHUNK))
 
     def but(self, name: str, content: bytes) -> "Files":
         """The same with other bytes in one file."""
@@ -127,10 +133,10 @@ async def make_log(db: Database, place: Path, drafts: Iterable[Handed]) -> Ledge
     return ledger
 
 
-async def export(db: Database) -> Files:
-    """The export of the log in ``db``."""
+async def export(db: Database, note: bytes | None = None) -> Files:
+    """The export of the log in ``db``, as of its newest checkpoint where none is named."""
     async with db.read() as connection:
-        note = (await LedgerStore(connection).head()).checkpoint
+        note = note or (await LedgerStore(connection).head()).checkpoint
     assert note is not None
     head = Checkpoint.parse(open_note(note, LOG_KEY.public, verify_ed25519))
     order = ExportOrder(
@@ -144,7 +150,15 @@ async def export(db: Database) -> Files:
         root=head.root,
         checkpoint=note,
     )
-    return Files({name: content async for name, content in write_bundle(db, order, [LOG_KEY.public], EXPORT_KEY)})
+    files = write_bundle(db, order, [LOG_KEY.public], EXPORT_KEY)
+    return Files({file.path: b"".join(file.chunks) async for file in files})
+
+
+def entries_of(files: Files) -> list[bytes]:
+    """Every entry of an export, in order."""
+    size = int(files.content[CHECKPOINT].split(b"\n")[1])
+    bundles = [(entries_path(index, width), width) for index, width in bundle_widths(size)]
+    return [entry for name, width in bundles for entry in decode_bundle(files.content[name], width)]
 
 
 def relogged(files: Files, entries: Sequence[bytes], *, key: SigningKey = LOG_KEY, origin: str = ORIGIN) -> Files:
@@ -170,7 +184,7 @@ def resealed(files: Files) -> Files:
     if size.isdecimal():
         manifest["checkpoint"] = {"origin": origin, "size": int(size), "root": root}
         manifest["counts"]["entries"] = int(size)
-    listed = sorted(files.names() - {MANIFEST, MANIFEST_SIGNATURE})
+    listed = sorted(name for name in files.names() - {MANIFEST, MANIFEST_SIGNATURE} if not name.startswith("tile/"))
     manifest["files"] = {name: sha256(files.content[name]).hexdigest() for name in listed}
     return signed(files, (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
 

@@ -1,8 +1,8 @@
 """Reading and exporting the ledger."""
 
 import base64
-import io
 import tarfile
+from contextlib import aclosing
 
 from aiohttp import web
 
@@ -118,22 +118,22 @@ async def export_bundle(call: Call[NoQuery, NoBody], request: web.Request) -> we
     files = await call.services.audit.export(_position(call.path["position"]), actor=call.actor)
     response = web.StreamResponse(headers={"Content-Type": "application/x-tar", "Cache-Control": "no-store"})
     await response.prepare(request)
-    async for path, content in files:
-        await response.write(tar_member(path, content))
+    async with aclosing(files):
+        async for file in files:
+            await response.write(tar_header(file.path, file.size))
+            for chunk in file.chunks:
+                await response.write(chunk)
+            await response.write(b"\0" * (-file.size % BLOCK))
     await response.write(b"\0" * 2 * BLOCK)
     await response.write_eof()
     return response
 
 
-def tar_member(path: str, content: bytes) -> bytes:
-    """One file of a POSIX tar archive: header, content, padding."""
+def tar_header(path: str, size: int) -> bytes:
+    """What stands in a POSIX tar archive before a file of ``size`` bytes; zeros up to a whole block go behind it."""
     member = tarfile.TarInfo(path)
-    member.size, member.mode = len(content), 0o644
-    out = io.BytesIO()
-    out.write(member.tobuf(format=tarfile.PAX_FORMAT))
-    out.write(content)
-    out.write(b"\0" * (-len(content) % BLOCK))
-    return out.getvalue()
+    member.size, member.mode = size, 0o644
+    return member.tobuf(format=tarfile.PAX_FORMAT)
 
 
 async def _names(services: Services, rows: list[EntryRow]) -> dict[str, str]:

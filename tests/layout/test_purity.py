@@ -14,9 +14,21 @@ POLICY = [f"spaces.policy.{path.stem}" for path in sorted(ROOT.glob("spaces/poli
 LEDGER = [
     f"audit.{name}"
     for name in (
-        *("canonical", "cosignature", "disclosures", "entry", "kinds", "manifest", "note", "parts", "printable"),
+        *(
+            "canonical",
+            "cosignature",
+            "digests",
+            "disclosures",
+            "entry",
+            "kinds",
+            "manifest",
+            "note",
+            "parts",
+            "printable",
+        ),
         *("key_history", "succession"),
-        *("proof", "quorum", "sshsig", "structure", "tiles", "tree", "verify", "walk", "witness"),
+        *("proof", "quorum", "seen", "sshsig", "stretch", "structure", "tiles", "tree", "verify", "walk"),
+        "witness",
     )
 ]
 MODELS = [
@@ -27,7 +39,7 @@ PURE = [*POLICY, *LEDGER, *MODELS]
 
 COMPUTES = {
     *("base64", "binascii", "collections", "collections.abc", "dataclasses", "enum", "hashlib", "json", "re", "typing"),
-    *("struct", "itertools", "math"),
+    *("heapq", "itertools", "math", "struct", "types"),
 }
 """What of the standard library a pure module may import: it computes, and reads neither clock nor world."""
 FORBIDDEN = {

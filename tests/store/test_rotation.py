@@ -53,7 +53,7 @@ class Life:
             async with hub.sequencing():
                 order = (await hub.request("POST", "/v1/exports", token=token)).body
             found = await hub.hub.services.audit.export(order["entry"], actor=person)
-            return Files({name: content async for name, content in found})
+            return Files({file.path: b"".join(file.chunks) async for file in found})
 
     @property
     def folder(self) -> SignerFolder:
@@ -104,6 +104,10 @@ async def test_a_rotation_with_overlap_and_one_more(life: Life) -> None:
     life.clock.now += 31 * DAY
     after = await life.export()
     assert signers(after, new[0], old[0]) == [True, False]
+    saved = {"first": first.content["checkpoint"], "within": within.content["checkpoint"]}
+    assert verify_bundle(after, old, verify_signature, seen=saved).seen == 2, "what the old key signed is extended"
+    with pytest.raises(VerificationError, match=r"no signature by|has .* entries, the export only"):
+        verify_bundle(within, old, verify_signature, seen={"later": after.content["checkpoint"]})
     for files in (within, after):
         for held in (old, new):
             for by_root in (None, root.public):
@@ -285,6 +289,19 @@ async def test_the_request_of_another_signer_is_refused(tmp_path: Path, sqlite_b
     request = twin.prepare(recover=False, overlap_days=1)
     with pytest.raises(KeyStatementError, match="about other keys than those that the log has"):
         life.folder.apply(sign_as_root(request, read_key(twin.root_key)), life.clock)
+
+
+async def test_a_statement_for_keys_that_are_gone_is_not_kept(tmp_path: Path, sqlite_base: Path) -> None:
+    life = Life(tmp_path, sqlite_copy(tmp_path, sqlite_base))
+    await life.export()
+    root, folder = life.take_root(), life.folder
+    signed = sign_as_root(folder.prepare(recover=False, overlap_days=1, clock=life.clock), root)
+    (folder.root / "log.next.key").unlink()
+    for _ in range(2):
+        with pytest.raises(KeyFileError, match="is not the key that the statement names"):
+            folder.apply(signed, life.clock)
+        folder.prepare(recover=False, overlap_days=1, clock=life.clock)  # makes another
+    assert folder.statements() == []
 
 
 async def test_an_ml_dsa_key_from_the_beginning_or_later(life: Life) -> None:

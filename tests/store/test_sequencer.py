@@ -243,5 +243,5 @@ async def test_personal_data_is_beside_the_log_and_bound_to_its_entry(log: Log) 
     (body,) = await log.bodies()
     assert b"Bob" not in body
     async with log.db.read() as connection:
-        disclosures = await LedgerStore(connection).disclosures(1)
+        disclosures = [row async for rows in LedgerStore(connection).disclosures(1) for row in rows]
     assert [position for position, _ in disclosures] == [0, 0]

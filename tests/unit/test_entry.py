@@ -15,6 +15,8 @@ from audit.entry import (
     Draft,
     EntryError,
     Place,
+    _parse_quickly,
+    _parse_slowly,
     actor_key,
     draft_body,
     parse_entry,
@@ -139,6 +141,54 @@ def test_no_form_of_a_member_is_more_than_an_error(change: dict[str, Any]) -> No
     except EntryError:
         return
     assert actor_key(entry["actor"])
+
+
+members = st.sampled_from(
+    [None, True, 0, -1, 7, 2**53, 1.5, "", "a:b", ":c", "hub.stopped", "message.sent", "-0", [], ["a"]]
+)
+data_members = st.dictionaries(st.sampled_from(["event_id", "type", "ts", "size", "x"]), members | st.just({"a": 1}))
+
+
+@given(
+    st.dictionaries(st.sampled_from([*ENTRY, "sd", "companies", "room", "room_seq", "commit", "extra"]), members),
+    data_members,
+    st.sampled_from([b"", b" ", b"0", b"-", b"\xff", b'"room":"!r",', b'"v":1,', b":", b",", b'":']),
+    st.integers(0, 400),
+    st.integers(0, 3),
+)
+def test_the_quick_way_to_read_an_entry_agrees_with_the_slow_one(
+    change: dict[str, Any], inner: dict[str, Any], splice: bytes, at: int, less: int
+) -> None:
+    """Whatever is written in whatever form: where the quick way says something, the slow one says the same."""
+    entry = ENTRY | {"kind": "message.sent", "data": inner} | change
+    good = json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    at = min(at, len(good))
+    for data in (good, good[:at] + splice + good[at + less :], json.dumps(entry).encode()):
+        found = _parse_quickly(data)
+        if found is not None:
+            assert canonical_json(found) == data
+            assert found == _parse_slowly(data)
+
+
+def test_the_quick_way_is_the_one_that_ordinary_entries_take() -> None:
+    for change in ({}, {"room": "!r", "room_seq": 1}, {"companies": ["a", "b"], "engagement": "e", "sd": ["x"]}):
+        assert _parse_quickly(canonical_json(ENTRY | change)) == ENTRY | change
+
+
+TWICE = [
+    b'{"a":"b","a":"b"}',
+    b'{"event_id":"x","event_id":"x"}',
+    b'{"event_id":"x","event_id":":"}',
+]
+
+
+def test_a_member_that_stands_twice_is_seen_by_the_quick_way() -> None:
+    good = canonical_json(ENTRY | {"kind": "message.sent", "data": {"event_id": "x"}})
+    assert _parse_quickly(good) is not None
+    for data in TWICE:
+        assert _parse_quickly(good.replace(b'{"event_id":"x"}', data)) is None
+    assert _parse_quickly(good.replace(b'"v":1', b'"v":1,"v":1')) is None
+    assert _parse_quickly(good.replace(b'"source_seq":', b'"source":"guard","source_seq":')) is None
 
 
 def test_an_entry_in_another_form_than_the_canonical_is_refused() -> None:

@@ -24,7 +24,7 @@ from audit.tiles import (
 from audit.tree import Frontier, consistency_proof, inclusion_proof
 from tests.rfc9162 import leaves, mth, path, proof
 
-LARGEST = 700
+LARGEST = 1_100
 Tiles = dict[tuple[int, int], Sequence[bytes]]
 
 entries = st.lists(st.binary(max_size=300), max_size=20)

@@ -19,7 +19,7 @@ from audit.tree import (
 )
 from tests.rfc9162 import Subtrees, entry, leaves, mth, path, proof
 
-LARGEST = 600
+LARGEST = 1_100
 D = Subtrees()
 
 # The entries and roots with which the implementations of RFC 6962 test themselves.

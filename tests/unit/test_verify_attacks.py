@@ -395,4 +395,4 @@ def test_a_broken_disclosure_is_refused_though_the_export_lists_it(bundle: Files
 def test_a_disclosure_shown_twice_is_refused(bundle: Files) -> None:
     doubled = bundle.content[DISCLOSURES] * 2
     error = refused(resealed(bundle.but(DISCLOSURES, doubled)))
-    assert str(error) == f"disclosures: {DISCLOSURES} line 87 does not belong to the entry it names"
+    assert str(error) == f"disclosures: {DISCLOSURES} line 87 is not in the order of the entries"

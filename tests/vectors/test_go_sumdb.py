@@ -21,6 +21,7 @@ from audit.tiles import TileHashes, decode_bundle, decode_tile, tile_path, tile_
 from audit.tree import consistency_proof, inclusion_proof
 from audit.verify import VerificationError, verify_bundle
 from config.db import Database
+from tests.attacks import ATTACKS, Attack, Scene
 from tests.key_statements import pq_key
 from tests.ledger import LOG_KEY, ORIGIN, Files, export, make_log, relogged, sample, signing_key
 
@@ -148,6 +149,13 @@ def test_go_refuses_another_key_and_another_origin(bundles: Mapping[int, Files],
     entries = decode_bundle(bundles[256].content["tile/entries/000"], 256)
     other = relogged(bundles[256], entries, origin="log.example/other")
     assert_refused(read(other), f"readlog: checkpoint: not of the log {ORIGIN}")
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=[attack.name for attack in ATTACKS])
+def test_go_sees_of_the_attacks_what_the_table_says(bundles: Mapping[int, Files], read: Read, attack: Attack) -> None:
+    """It sees structure: entries, tiles, checkpoint. What an entry means, and what stands beside, it does not read."""
+    done = read(attack.forge(Scene(bundles[257], bundles[700])), proofs={})
+    assert done.returncode == (1 if attack.go else 0), done.stderr
 
 
 @pytest.mark.parametrize("kind", ["inclusion", "consistency"])

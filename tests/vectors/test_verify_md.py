@@ -50,6 +50,7 @@ def test_the_program_accepts_an_export(bundle: Files, tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
         "checkpoint",
         "entries",
+        "tiles",
         "export key",
         "disclosures",
     ]

@@ -60,7 +60,7 @@ class Stage:
         async with self.hub.sequencing():
             order = (await self.hub.request("POST", "/v1/exports", token=token)).body
         found = await self.hub.hub.services.audit.export(order["entry"], actor=await self._person(token))
-        return {name: content async for name, content in found}
+        return {file.path: b"".join(file.chunks) async for file in found}
 
     async def _person(self, token: str) -> str:
         return str((await self.hub.request("GET", "/v1/whoami", token=token)).body["person"])

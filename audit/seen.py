@@ -1,0 +1,50 @@
+"""Checkpoints that somebody saved: the log of a bundle has to begin with what each of them saw. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from audit.note import KEY_ID_SIZE, Checkpoint, NoteError, VerifierKey, Verify, open_note, split_note
+from audit.parts import Bundle, VerificationError
+from audit.structure import root_at
+
+OTHER = "what you saved is no checkpoint of this log, or was changed since"
+SHORTER = "the log was cut off or put back since you saw it, or the export is older than what you saw"
+FORKED = "the log was forked: two histories were signed, and you were shown one of them before"
+REWRITTEN = "the log was rewritten, or put back and continued, since you saw it"
+
+
+def check_seen(
+    bundle: Bundle,
+    checkpoint: Checkpoint,
+    seen: Mapping[str, bytes],
+    keys: Sequence[VerifierKey],
+    verify: Verify,
+) -> None:
+    """Check that the log of ``bundle`` extends each of ``seen``, signed notes by the names of their files.
+
+    ``keys`` are those that the log has and had: one of them must have signed. To be asked for once the bundle's tiles
+    were found to lead to ``checkpoint``. More signatures than the log's may stand in a note, such as witnesses'.
+
+    Raises:
+        VerificationError: It does not extend one, or one is not the log's.
+    """
+    for name, note in seen.items():
+        try:
+            saved = Checkpoint.parse(_open(note, keys, verify))
+        except NoteError as error:
+            raise VerificationError("seen", str(error), where=name, meaning=OTHER) from None
+        if saved.origin != checkpoint.origin:
+            detail = f"is of the log {saved.origin}, the export is of {checkpoint.origin}"
+            raise VerificationError("seen", detail, where=name, meaning=OTHER)
+        if saved.size > checkpoint.size:
+            detail = f"has {saved.size:,} entries, the export only {checkpoint.size:,}"
+            raise VerificationError("seen", detail, where=name, meaning=SHORTER)
+        if root_at(bundle, checkpoint.size, saved.size) != saved.root:
+            detail = f"has another root over {saved.size:,} entries than the export"
+            meaning = FORKED if saved.size == checkpoint.size else REWRITTEN
+            raise VerificationError("seen", detail, where=name, meaning=meaning)
+
+
+def _open(note: bytes, keys: Sequence[VerifierKey], verify: Verify) -> str:
+    """The text of ``note``, which was signed by one of ``keys``; what is wrong otherwise is said of the first."""
+    signed = {(name, data[:KEY_ID_SIZE]) for name, data in split_note(note)[1]}
+    return open_note(note, next((key for key in keys if (key.name, key.key_id) in signed), keys[0]), verify)
