@@ -105,7 +105,7 @@ def _check_meaning(bundle: Bundle, walk: Walk, size: int) -> None:
         VerificationError: The first entry that is wrong, or that repeats a digest.
     """
     repeated = walk.digests.first_repeated()
-    if repeated is not None and (walk.wrong is None or repeated[0] < walk.position):
+    if repeated is not None:  # of an entry before the one that is wrong: the walk takes none behind it
         position, first = repeated
         kind = parse_entry(entry_at(bundle, size, position))["kind"]
         detail = f"repeats the digest of a disclosure of entry {first:,}"

@@ -106,6 +106,15 @@ async def test_what_was_erased_is_withheld_and_the_rest_still_holds(db: Database
     assert (report.disclosed, report.withheld) == (5, 1)
 
 
+@pytest.mark.parametrize("shown", [0, 1, 2, 3, 43, 85, 86])
+def test_what_is_not_shown_is_counted(bundle: Files, shown: int) -> None:
+    lines = bundle.content["disclosures.ndjson"].splitlines(keepends=True)
+    assert len(lines) == 86
+    for some in (lines[:shown], lines[len(lines) - shown :]):
+        report = check(resealed(bundle.but("disclosures.ndjson", b"".join(some))))
+        assert (report.disclosed, report.withheld) == (shown, 86 - shown)
+
+
 async def _digests(db: Database) -> list[str]:
     async with db.read() as connection:
         return list(await connection.scalars(ledger_disclosure.select().with_only_columns(ledger_disclosure.c.digest)))
