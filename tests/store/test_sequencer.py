@@ -10,13 +10,14 @@ import pytest
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from audit.batch_store import BatchStore, LedgerConflictError
 from audit.entry import Draft, system_actor
 from audit.inbox import Inbox
 from audit.keys import SigningKey, create_key, verify_ed25519
 from audit.note import Checkpoint, open_note
 from audit.sequencer import Sequencer
 from audit.signer import LocalSigner, SignerRefusedError
-from audit.store import LedgerConflictError, LedgerStore
+from audit.store import LedgerStore
 from audit.tables import ledger_entry, ledger_head
 from audit.tree import Frontier, Head, leaf_hash
 from config.db import Database, before_commit
@@ -216,7 +217,7 @@ async def test_a_changed_entry_is_not_signed_over(log: Log) -> None:
     forged = Frontier().extend([leaf_hash(b"forged"), leaf_hash(b"too"), leaf_hash(b"more")])
     async with log.db.begin() as tx:
         await tx.execute(update(ledger_head).values(size=3, root=forged.root()))
-        await LedgerStore(tx).save_tiles({(0, 0): [leaf_hash(b"forged"), leaf_hash(b"too"), leaf_hash(b"more")]})
+        await BatchStore(tx).save_tiles({(0, 0): [leaf_hash(b"forged"), leaf_hash(b"too"), leaf_hash(b"more")]})
     with pytest.raises(SignerRefusedError, match="does not extend"):
         await log.new_sequencer().step()
 
