@@ -18,6 +18,7 @@ from audit.inbox import Inbox
 from audit.note import Checkpoint
 from audit.signer import CheckpointSigner, SignerRefusedError
 from audit.store import EntryRow, LedgerHead, LedgerStore
+from audit.stored_hashes import with_hashes
 from audit.tiles import Edge, TileError, TileHashes, read_edge
 from audit.tree import Head, ProofError, consistency_proof, leaf_hash
 from config.clock import SECOND, Millis
@@ -128,13 +129,14 @@ class Sequencer:
         known = self._edge
         if known.frontier.size == head.size and known.frontier.root() == head.root:
             return known
-        return await with_tiles(store, lambda tile: read_edge(head.size, tile))
+        return await _with_tiles(store, partial(read_edge, head.size))
 
     async def _sign_appended(self, appended: Appended) -> bool:
         """Have the head that was just committed signed, from memory; false where that takes what is stored."""
         head, signed = appended.head, await self._signer.head()
         try:
-            proof = _consistency(signed.size, head.size, lambda level, tile: appended.tiles[level, tile])
+            hashes = TileHashes(lambda level, tile: appended.tiles[level, tile])
+            proof = consistency_proof(signed.size, head.size, hashes)
             await self._publish(head, proof)
         except (KeyError, TileError, ProofError, SignerRefusedError):
             return False
@@ -150,7 +152,7 @@ class Sequencer:
                 if head.size in {0, head.signed_size}:
                     return
                 first = min(signed.size, head.size)
-                proof = await with_tiles(store, partial(_consistency, first, head.size))
+                proof = await with_hashes(store, partial(consistency_proof, first, head.size))
             try:
                 await self._publish(Head(head.size, head.root), proof)
             except SignerRefusedError:
@@ -170,11 +172,7 @@ class Sequencer:
             await BatchStore(tx).publish(head.size, note)
 
 
-def _consistency(first: int, second: int, tile: Tiles) -> list[bytes]:
-    return consistency_proof(first, second, TileHashes(tile))
-
-
-async def with_tiles(store: LedgerStore, compute: Callable[[Tiles], T]) -> T:
+async def _with_tiles(store: LedgerStore, compute: Callable[[Tiles], T]) -> T:
     """The result of the pure ``compute``, with the stored tiles that it turns out to ask for."""
     loaded: dict[tuple[int, int], list[bytes]] = {}
     while True:

@@ -1,5 +1,7 @@
 """SQL of the ledger, on an open connection; the caller owns the transaction."""
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +18,7 @@ from audit.tables import (
     ledger_tile,
 )
 from audit.tree import EMPTY_ROOT, HASH_SIZE
+from config.db import run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,10 @@ class CosignedRow:
     checkpoint: bytes
 
 
+_TILES_OF_JSON = """SELECT t.level, t.tile, t.hashes FROM json_each($1) AS j JOIN ledger_tile AS t
+                    ON t.level = json_extract(j.value, '$[0]') AND t.tile = json_extract(j.value, '$[1]')"""
+_TILES_OF_ARRAYS = """SELECT t.level, t.tile, t.hashes FROM unnest($1::int[], $2::bigint[]) AS j (level, tile)
+                      JOIN ledger_tile AS t USING (level, tile)"""
 EMPTY_HEAD = LedgerHead(size=0, root=EMPTY_ROOT, last_at=0, signed_size=0, checkpoint=None)
 
 
@@ -99,8 +106,16 @@ class LedgerStore:
     async def tile(self, level: int, tile: int) -> list[bytes]:
         """The hashes of one tile; empty when there is none."""
         where = (ledger_tile.c.level == level, ledger_tile.c.tile == tile)
-        data = await self._tx.scalar(select(ledger_tile.c.hashes).where(*where)) or b""
-        return [data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)]
+        return _hashes(await self._tx.scalar(select(ledger_tile.c.hashes).where(*where)) or b"")
+
+    async def tiles(self, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], list[bytes]]:
+        """The hashes of each of the ``wanted`` (level, tile) that there is."""
+        keys = list(wanted)
+        if self._dialect is postgresql:
+            rows = await run(self._tx, _TILES_OF_ARRAYS, [level for level, _ in keys], [tile for _, tile in keys])
+        else:
+            rows = await run(self._tx, _TILES_OF_JSON, json.dumps(keys))
+        return {(level, tile): _hashes(hashes) for level, tile, hashes in rows}
 
     async def disclosures(self, before: int) -> list[tuple[int, str]]:
         """Every disclosure of entries before position ``before``, as (position, disclosure), in order."""
@@ -127,6 +142,10 @@ class LedgerStore:
         if room is not None:
             statement = statement.where(ledger_entry.c.room == room)
         return [_entry(row) for row in await self._tx.execute(statement.order_by(ledger_entry.c.position).limit(limit))]
+
+
+def _hashes(data: bytes) -> list[bytes]:
+    return [data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)]
 
 
 def _entry(row: Row) -> EntryRow:  # type: ignore[type-arg]  # a row of select(ledger_entry)

@@ -38,7 +38,7 @@ LEAST = 200
 SAMPLED = 7
 """``make test`` takes every so many-th point, ``make test-long`` all of them."""
 TABLES = (inbox, inbox_source, *(table for name, table in metadata.tables.items() if name.startswith("ledger_")))
-HANDED: list[Handed] = [("hub", OPENED), *sample(21)]
+HANDED: list[Handed] = [("hub", OPENED), *sample(35)]
 BATCH = 6
 
 

@@ -95,6 +95,7 @@ async def test_a_batch_after_the_first_is_signed_from_memory(log: Log, monkeypat
     await log.drain()
     with monkeypatch.context() as patched:
         patched.delattr(LedgerStore, "tile")
+        patched.delattr(LedgerStore, "tiles")
         for _ in range(3):
             await log.put(90)
             await log.drain()
