@@ -99,10 +99,11 @@ class AuditService:
         """
         async with self._db.read() as connection:
             store = LedgerStore(connection)
-            row, head = await store.entry(position), await store.head()
-            size, note = await self._covering(store, position, head)
-            if row is None or note is None or position >= size:
-                raise NotFoundError(f"no entry {position}; the log has {size}", hint="conclave audit tail")
+            covered = await store.covered(position)
+            if covered is None or position >= covered[1]:
+                signed = (await store.head()).signed_size
+                raise NotFoundError(f"no entry {position}; the log has {signed}", hint="conclave audit tail")
+            row, size, note = covered
             proof = await with_hashes(store, partial(inclusion_proof, position, size))
         return Proven(row=row, leaf=leaf_hash(row.body), size=size, root=_root_of(note), proof=proof, checkpoint=note)
 

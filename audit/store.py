@@ -56,6 +56,11 @@ _TILES_OF_JSON = """SELECT t.level, t.tile, t.hashes FROM json_each($1) AS j JOI
                     ON t.level = json_extract(j.value, '$[0]') AND t.tile = json_extract(j.value, '$[1]')"""
 _TILES_OF_ARRAYS = """SELECT t.level, t.tile, t.hashes FROM unnest($1::int[], $2::bigint[]) AS j (level, tile)
                       JOIN ledger_tile AS t USING (level, tile)"""
+_COVERED = """SELECT e.position, e.kind, e.at, e.room, e.body,
+                     CASE WHEN c.size > $1 THEN c.size ELSE h.signed_size END,
+                     CASE WHEN c.size > $1 THEN c.checkpoint ELSE h.checkpoint END
+              FROM ledger_entry AS e JOIN ledger_head AS h ON h.id = 1 LEFT JOIN ledger_cosigned AS c ON c.id = 1
+              WHERE e.position = $1 AND h.checkpoint IS NOT NULL"""
 EMPTY_HEAD = LedgerHead(size=0, root=EMPTY_ROOT, last_at=0, signed_size=0, checkpoint=None)
 
 
@@ -133,6 +138,15 @@ class LedgerStore:
         """The entry at ``position``."""
         row = (await self._tx.execute(select(ledger_entry).where(ledger_entry.c.position == position))).one_or_none()
         return None if row is None else _entry(row)
+
+    async def covered(self, position: int) -> tuple[EntryRow, int, bytes] | None:
+        """The entry at ``position``, and size and note of the checkpoint to prove it under.
+
+        That is the newest one that witnesses cosigned where it covers the entry, else the newest signed one; ``None``
+        without an entry or a checkpoint.
+        """
+        row = (await run(self._tx, _COVERED, position)).one_or_none()
+        return None if row is None else (EntryRow._make(row[:5]), row[5], row[6])
 
     async def page(self, *, start: int, limit: int, kind: str | None, room: str | None) -> list[EntryRow]:
         """Up to ``limit`` entries from ``start`` on, oldest first, of one kind or room where asked."""

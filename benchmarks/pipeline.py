@@ -23,16 +23,23 @@ class Pipeline:
     """Inbox, sequencer, signer and reader on one database."""
 
     def __init__(self, db: Database, place: Path) -> None:
-        clock = SteadyClock()
         LocalSigner.initialise(place / "signer.json")
-        key = create_key(place / "log.key", ORIGIN)
+        self._clock = SteadyClock()
+        self._key = create_key(place / "log.key", ORIGIN)
+        self._state = place / "signer.json"
+        self._made = 0
+        self.open(db)
+
+    def open(self, db: Database) -> None:
+        """Begin as a new process does, with ``db``."""
+        clock, key = self._clock, self._key
+        signer = LocalSigner(key, self._state)
         self.db = db
         self.inbox = Inbox("homeserver", clock)
-        self.sequencer = Sequencer(db, LocalSigner(key, place / "signer.json"), ORIGIN, Inbox("hub", clock))
+        self.sequencer = Sequencer(db, signer, ORIGIN, Inbox("hub", clock))
         self.audit = AuditService(
             db, self.inbox, clock, log_key=key.public, export_key=key, software="bench", new_export=str
         )
-        self._made = 0
 
     async def append(self, count: int) -> float:
         """Seconds for the way of ``count`` entries from the inbox under a signed checkpoint."""
