@@ -17,6 +17,8 @@ class Connection(aiosqlite.Connection):
 
     opening = ""
     """The statement that begins the transaction, where one is due before the next statement."""
+    _asked = _ended = 0
+    """How many statements the thread was handed, and how many of them the last end of a transaction there covers."""
 
     def cursor(self) -> "Cursor":  # type: ignore[override]  # SQLAlchemy asks for less than an aiosqlite.Cursor
         """A cursor; costs nothing before its statement."""
@@ -24,6 +26,7 @@ class Connection(aiosqlite.Connection):
 
     async def run(self, cursor: "Cursor", method: str, sql: str, parameters: Any) -> None:
         """Have ``cursor`` hold what ``sql`` came to, by the connection's ``method``."""
+        self._asked += 1
         await self._execute(self._run, cursor, method, sql, parameters)  # type: ignore[no-untyped-call]  # as it is
 
     def _run(self, cursor: "Cursor", method: str, sql: str, parameters: Any) -> None:
@@ -36,15 +39,20 @@ class Connection(aiosqlite.Connection):
 
     async def commit(self) -> None:
         """End the transaction; one without a statement never began."""
-        await self._execute(self._end, self._conn.commit)  # type: ignore[no-untyped-call]  # as it is
+        await self._finish("commit")
 
     async def rollback(self) -> None:
         """Take the transaction back."""
-        await self._execute(self._end, self._conn.rollback)  # type: ignore[no-untyped-call]  # as it is
+        await self._finish("rollback")
 
-    def _end(self, end: Any) -> None:
+    async def _finish(self, method: str) -> None:
+        if self._asked != self._ended:
+            await self._execute(self._end, method, self._asked)  # type: ignore[no-untyped-call]  # as it is
         self.opening = ""
-        end()
+
+    def _end(self, method: str, asked: int) -> None:
+        getattr(self._conn, method)()
+        self._ended = asked
 
 
 class Cursor:
