@@ -57,6 +57,11 @@ class Sequencer:
         self._holding_back = False
         self._term: int | None = None
 
+    @property
+    def leads(self) -> bool:
+        """Whether this one took the lead, and has not noticed yet that another did since."""
+        return self._term is not None
+
     async def lead(self) -> None:
         """Fence off whoever led before: nothing that they still have under way gets into the log.
 

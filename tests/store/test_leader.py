@@ -4,7 +4,9 @@ lost, doubled or forked."""
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,11 +20,13 @@ from audit.sequencer import Sequencer
 from audit.signer import LocalSigner
 from audit.tiles import decode_bundle
 from audit.verify import verify_bundle
+from bridge.app import Hub
 from config.db import Database, DatabaseUnavailableError, before_commit
 from tests.conftest import Postgres
-from tests.fakes.hub import ManualClock
+from tests.fakes.hub import FakeHub, ManualClock, start_fake_hub
 from tests.faults.leader import STALLED_MS, start_leader
 from tests.ledger import LOG_KEY, OPENED, ORIGIN, Handed, export, make_log, sample
+from tests.live import until
 
 COUNT = 40
 ADVISORY = """FROM pg_locks WHERE locktype = 'advisory'
@@ -210,3 +214,59 @@ async def test_a_transaction_that_stands_still_is_ended_by_the_server(on_postgre
     await db.close()
     await on_postgresql.take_over()
     await on_postgresql.check([("hub", OPENED), *sample(2)])
+
+
+@asynccontextmanager
+async def sequencing(hub: Hub) -> AsyncIterator[None]:
+    """While the block runs, ``hub`` waits for the lead, leads, and asks for it again when it is overtaken."""
+    task = asyncio.create_task(hub._sequence())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def in_the_log(hub: Hub, kind: str, count: int) -> None:
+    async def look() -> bool:
+        return len(await hub.services.audit.page(start=0, limit=1_000, kind=kind, room=None)) == count
+
+    await until(look)
+
+
+async def test_a_hub_that_was_overtaken_leads_again(fake_hub: FakeHub) -> None:
+    hub = fake_hub.hub
+    other = Sequencer(hub.services.db, hub.keys.signer, hub.services.settings.origin, hub.inbox)
+    async with sequencing(hub):
+        for count in (1, 2):
+            await other.lead()
+            await hub.note("hub.stopped")
+            await in_the_log(hub, "hub.stopped", count)
+
+
+async def test_of_two_hubs_one_sequences_and_the_other_takes_over(
+    tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("config.db.LEASE_RETRY_S", 0.05)
+    async with start_fake_hub(tmp_path, await postgres.fresh()) as fake:
+        first = fake.hub
+        spare = Sequencer(first.services.db, first.keys.signer, first.services.settings.origin, first.inbox)
+        second = replace(first, sequencer=spare)
+        async with AsyncExitStack() as waiting:
+            async with sequencing(first):
+                await until(_leads(first))
+                await waiting.enter_async_context(sequencing(second))
+                await first.note("hub.stopped")
+                await in_the_log(first, "hub.stopped", 1)
+                assert not second.sequencer.leads
+            await until(_leads(second))
+            await second.note("hub.stopped")
+            await in_the_log(second, "hub.stopped", 2)
+
+
+def _leads(hub: Hub) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return hub.sequencer.leads
+
+    return look
