@@ -124,7 +124,7 @@ async def _tiles(db: Database, size: int, kinds: Counter[str]) -> AsyncIterator[
     for level, tiles in groupby(tile_widths(size), key=itemgetter(0)):
         for group in _groups((index, width) for _, index, width in tiles):
             async with db.read() as connection:
-                found = await LedgerStore(connection).tiles(level, group[0][0], group[-1][0] + 1)
+                found = await LedgerStore(connection).tile_row(level, group[0][0], group[-1][0] + 1)
             for (index, width), hashes in zip(group, found, strict=True):
                 yield _file(tile_path(level, index, width), hashes[: width * HASH_SIZE])
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from audit.bundle import ExportFile, ExportOrder, write_bundle
@@ -12,9 +13,9 @@ from audit.former_store import FormerStore
 from audit.inbox import Inbox
 from audit.keys import SigningKey
 from audit.note import Checkpoint, VerifierKey
-from audit.sequencer import with_tiles
 from audit.store import CosignedRow, EntryRow, LedgerHead, LedgerStore
-from audit.tiles import ENTRIES, TILE_WIDTH, TileHashes, encode_bundle
+from audit.stored_hashes import with_hashes
+from audit.tiles import ENTRIES, TILE_WIDTH, encode_bundle
 from audit.tree import consistency_proof, inclusion_proof, leaf_hash
 from config.clock import Clock
 from config.db import Database
@@ -109,11 +110,12 @@ class AuditService:
         """
         async with self._db.read() as connection:
             store = LedgerStore(connection)
-            row, head = await store.entry(position), await store.head()
-            size, note = await self._covering(store, position, head)
-            if row is None or note is None or position >= size:
-                raise NotFoundError(f"no entry {position}; the log has {size}", hint="conclave audit tail")
-            proof = await with_tiles(store, lambda tile: inclusion_proof(position, size, TileHashes(tile)))
+            covered = await store.covered(position)
+            if covered is None or position >= covered[1]:
+                signed = (await store.head()).signed_size
+                raise NotFoundError(f"no entry {position}; the log has {signed}", hint="conclave audit tail")
+            row, size, note = covered
+            proof = await with_hashes(store, partial(inclusion_proof, position, size))
         return Proven(row=row, leaf=leaf_hash(row.body), size=size, root=_root_of(note), proof=proof, checkpoint=note)
 
     @staticmethod
@@ -128,7 +130,7 @@ class AuditService:
         """The proof that the log of ``first`` entries is a prefix of the one of ``second``, which must be signed."""
         async with self._db.read() as connection:
             store = LedgerStore(connection)
-            return await with_tiles(store, lambda tile: consistency_proof(first, second, TileHashes(tile)))
+            return await with_hashes(store, partial(consistency_proof, first, second))
 
     async def growth(self, first: int, second: int) -> list[bytes]:
         """As :meth:`consistency`, for whoever asks.

@@ -15,10 +15,13 @@ from benchmarks import (
     decide,
     export_rate,
     feed_lag,
+    growth,
     help_time,
+    low_load,
     partnership_time,
     send_rate,
     verify_rate,
+    writers,
 )
 from benchmarks.plan import Measurement, Plan
 from benchmarks.report import Report, table, write
@@ -29,6 +32,9 @@ MEASUREMENTS: dict[str, Measurement] = {
     "help": help_time.run,
     "up": cold_start.run,
     "append": append_rate.run,
+    "low-load": low_load.run,
+    "writers": writers.run,
+    "growth": growth.run,
     "decide": decide.run,
     "lag": feed_lag.run,
     "partnership": partnership_time.run,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import insert
 
+from audit.batch_store import BatchStore
 from audit.bundle import ExportFile, ExportOrder, write_bundle
 from audit.canonical import canonical_json
 from audit.entry import Disclosure
@@ -72,12 +73,12 @@ class LargeLog:
         ]
         placed = [{"digest": one.digest(), "disclosure": one.encode(), "position": at} for at, one in shown]
         async with self._db.begin() as tx:
-            store = LedgerStore(tx)
+            store = BatchStore(tx)
             await store.append(rows)
             await store.save_tiles(tiles)
             if placed:
                 await tx.execute(insert(ledger_disclosure), placed)
-            await store.move_head(self._head, Head(size, root), START + size)
+            await store.move_head(self._head, Head(size, root), START + size, term=0)
         self._head = replace(self._head, size=size, root=root)
 
 

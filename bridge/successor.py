@@ -6,6 +6,7 @@ its part at its next start, however often it is killed.
 
 import json
 from collections.abc import Mapping
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,10 +15,9 @@ from audit.entry import Draft, draft_body
 from audit.former_store import FormerStore, WaitingEntry
 from audit.keys import KeyFileError, verify_signature
 from audit.note import Checkpoint, NoteError
-from audit.sequencer import with_tiles
 from audit.store import LedgerHead, LedgerStore
+from audit.stored_hashes import with_hashes
 from audit.succession import KEY_KINDS, KeyStatement, open_statement
-from audit.tiles import TileHashes
 from audit.tree import EMPTY_ROOT, Head, ProofError, consistency_proof, verify_consistency
 from bridge.signer.folder import KnownKeys
 from config.clock import Clock
@@ -66,7 +66,7 @@ async def _extends(store: LedgerStore, signed: Head) -> bool:
     head = await store.head()
     if head.size < signed.size or signed.size == 0:
         return signed.size == 0
-    proof = await with_tiles(store, lambda tile: consistency_proof(signed.size, head.size, TileHashes(tile)))
+    proof = await with_hashes(store, partial(consistency_proof, signed.size, head.size))
     try:
         verify_consistency(signed.size, head.size, proof, signed.root, head.root)
     except ProofError:

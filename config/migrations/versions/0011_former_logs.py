@@ -1,13 +1,13 @@
 """Logs that were closed after a restore: their entries, and the statement that opened the next one.
 
-Revision: 0011, after 0008. Adds empty tables: no row is touched.
+Revision: 0011, after 0010. Adds empty tables: no row is touched.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0011"
-down_revision = "0008"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
