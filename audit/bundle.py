@@ -13,6 +13,8 @@ from audit.note import VerifierKey
 from audit.sshsig import ssh_sign
 from audit.store import LedgerStore
 from audit.tiles import TILE_WIDTH, bundle_widths, encode_bundle, entries_path, tile_path, tile_widths
+from audit.timestamp_store import TimestampStore
+from audit.timestamps import note_name, token_name
 from audit.verify import (
     CHECKPOINT,
     DISCLOSURES,
@@ -28,6 +30,7 @@ from config.clock import Millis, iso
 from config.db import Database
 
 POLICY = "policy.tlog-policy"
+PAGE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,22 @@ async def _files(
         disclosures = await LedgerStore(connection).disclosures(order.size)
     lines = [json.dumps({"entry": entry, "disclosure": text}, sort_keys=True) for entry, text in disclosures]
     yield DISCLOSURES, "".join(f"{line}\n" for line in lines).encode()
+    async for path, content in _timestamps(db, order.size):
+        yield path, content
+
+
+async def _timestamps(db: Database, size: int) -> AsyncIterator[tuple[str, bytes]]:
+    """Each timestamp with the checkpoint that it is of."""
+    after = 0
+    while True:
+        async with db.read() as connection:
+            rows = await TimestampStore(connection).page(after, PAGE, size)
+        for row in rows:
+            yield note_name(row.size), row.checkpoint
+            yield token_name(row.size), row.tsr
+            after = row.size
+        if len(rows) < PAGE:
+            return
 
 
 def _manifest(order: ExportOrder, hashes: dict[str, str], kinds: Counter[str]) -> bytes:

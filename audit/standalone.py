@@ -15,7 +15,10 @@ from audit.note import NoteError, VerifierKey
 from audit.printable import printable
 from audit.proof import EntryProof
 from audit.quorum import Policy, PolicyError, parse_policy, witnessed
+from audit.stamped import Authorities, describe, load_authorities, verify_timestamps
+from audit.timestamps import Timestamp
 from audit.tree import ProofError
+from audit.tsp import TimestampError
 from audit.verify import VerificationError, strict_json, verify_bundle
 
 
@@ -25,16 +28,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("what", type=Path, metavar="EXPORT", help="the exported folder, or the file of a proof")
     parser.add_argument("--vkey", type=Path, required=True, help="the log's public key, got by another way")
     parser.add_argument("--policy", type=Path, help="your policy of witnesses (tlog-policy): enough must have cosigned")
+    parser.add_argument("--tsa-cert", type=Path, help="the TSA's root certificate, PEM: its timestamps are checked")
     options = parser.parse_args(arguments)
     try:
         key = read_vkey(options.vkey)
         policy = parse_policy(options.policy.read_bytes()) if options.policy else None
-    except (OSError, NoteError, PolicyError) as error:
+        authorities = load_authorities(options.tsa_cert) if options.tsa_cert else None
+    except (OSError, NoteError, PolicyError, TimestampError) as error:
         parser.error(str(error))
+    if authorities is not None and options.what.is_file():
+        parser.error("a proof has no timestamps: omit --tsa-cert")
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal without check marks
-    check = _proof if options.what.is_file() else _bundle
     try:
-        lines = check(options.what, key, policy)
+        if options.what.is_file():
+            lines = _proof(options.what, key, policy)
+        else:
+            lines = _bundle(options.what, key, policy, authorities)
     except VerificationError as error:
         lines = [f"✗ {error.where or error.check}: {error.detail}", f"INVALID: {error.meaning}."]
     except (OSError, NoteError, ProofError, ValueError, RecursionError) as error:
@@ -43,17 +52,24 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if lines[-1] == "VALID." else 1
 
 
-def _bundle(folder: Path, key: VerifierKey, policy: Policy | None) -> list[str]:
+def _bundle(folder: Path, key: VerifierKey, policy: Policy | None, authorities: Authorities | None) -> list[str]:
     report = verify_bundle(Folder(folder), key, verify_ed25519)
     root = base64.b64encode(report.checkpoint.root).decode()
     return [
         f"✓ checkpoint of {key.name}, root {root}",
         *_witnesses(report.note, key, policy),
         f"✓ {report.checkpoint.size:,} entries in the log, in order, numbered without a gap",
+        *_timestamps(report.timestamps, authorities),
         f"✓ {report.disclosed} disclosures belong to their entries, {report.withheld} are withheld",
         f"✓ {report.files} files as the manifest lists them, export {printable(report.export)}",
         "VALID.",
     ]
+
+
+def _timestamps(found: list[Timestamp], authorities: Authorities | None) -> list[str]:
+    names = None if authorities is None else verify_timestamps(found, authorities)
+    mark = "·" if names is None else "✓"
+    return [f"{mark} timestamps: {printable(describe(found, names))}"] if found else []
 
 
 def _proof(file: Path, key: VerifierKey, policy: Policy | None) -> list[str]:

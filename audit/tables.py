@@ -78,3 +78,12 @@ ledger_disclosure = Table(
     Column("disclosure", Text, nullable=False),
     Column("position", BigInteger),
 )
+
+ledger_timestamp = Table(
+    "ledger_timestamp",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("tsr", LargeBinary, nullable=False),
+    Column("checkpoint", LargeBinary, nullable=False),
+)

@@ -29,6 +29,7 @@ from audit.tiles import (
     tile_path,
     tile_widths,
 )
+from audit.timestamps import FORGED, Timestamp, WrongTimestampError, check_timestamps
 from audit.tree import leaf_hash
 
 MANIFEST = "manifest.json"
@@ -75,7 +76,8 @@ class VerificationError(Exception):
 class Report:
     """What a valid bundle holds; ``last_at`` is the time of the newest entry, ``export`` the export's own name.
 
-    ``note`` is the checkpoint as it was read, with every signature.
+    ``note`` is the checkpoint as it was read, with every signature; ``timestamps`` are of this log, and only claimed:
+    whether a TSA made them, ``audit.tsa`` tells.
     """
 
     checkpoint: Checkpoint
@@ -87,6 +89,7 @@ class Report:
     files: int = 0
     disclosed: int = 0
     withheld: int = 0
+    timestamps: list[Timestamp] = field(default_factory=list)
 
 
 CHANGED = "the file was changed after export, or the log's key is not the one you hold"
@@ -112,6 +115,10 @@ def verify_bundle(
     walk.check_opening()
     _manifest(bundle, report, walk, verify)
     _disclosures(bundle, report, walk)
+    try:
+        report.timestamps = check_timestamps(bundle, checkpoint, key, verify)
+    except WrongTimestampError as error:
+        raise VerificationError("timestamps", str(error), where=error.where, meaning=FORGED) from None
     return report
 
 

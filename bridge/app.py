@@ -32,6 +32,7 @@ from bridge.matrix import SynapseGateway
 from bridge.ports import port_error
 from bridge.readiness import Readiness
 from bridge.services import Services
+from bridge.timestamps import open_timestamps
 from bridge.version import SOFTWARE
 from bridge.web.pages import Pages, add_static
 from bridge.wellknown import add_health, add_well_known
@@ -89,6 +90,8 @@ class Hub:
             tasks.create_task(self._help())
             if self.services.witnesses is not None:
                 tasks.create_task(self.services.witnesses.run())
+            if self.services.timestamps is not None:
+                tasks.create_task(self.services.timestamps.run())
 
     async def _help(self) -> None:
         """The helper, and the watch over the hub's devices, once the homeserver knows the hub."""
@@ -201,6 +204,7 @@ def _assemble(
     devices = HubDevices(db, hub_inbox, homeserver, bot=services.bot, changed=mailbox.accounts_changed)
     helper = build_helper(services, state, hub_inbox, watch=devices.look, new_key=lambda: _new_id("rm"))
     services.readiness.details = {"helper": helper.state.detail, "devices": devices.detail}
+    services.readiness.told = {} if services.timestamps is None else {"timestamps": services.timestamps}
     return Hub(
         services=services,
         keys=keys,
@@ -235,6 +239,7 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
         plans=PlanService(db, api, reconciler, publisher, clock),
         audit=audit,
         witnesses=witnesses,
+        timestamps=open_timestamps(settings.timestamps, audit, db, clock, secrets.randbits),
         publisher=publisher,
         reconciler=reconciler,
         sessions=SessionKeeper(db, homeserver, Inbox("hub", clock), clock, bot),

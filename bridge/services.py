@@ -7,6 +7,7 @@ from bridge.feed import Feed
 from bridge.gateway import Gateway
 from bridge.helper.mailbox import Mailbox
 from bridge.readiness import Readiness
+from bridge.timestamps import TimestampRounds
 from bridge.witness.rounds import WitnessRounds
 from config.clock import Clock
 from config.db import Database
@@ -40,6 +41,7 @@ class Services:
     plans: PlanService
     audit: AuditService
     witnesses: WitnessRounds | None
+    timestamps: TimestampRounds | None
     publisher: Publisher
     reconciler: Reconciler
     sessions: SessionKeeper

@@ -17,7 +17,7 @@ from audit.printable import printable
 from bridge.cli.client import HubClient
 from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Json, say, show, write_json
-from bridge.cli.proving import prove, read_policy, verify_proof
+from bridge.cli.proving import prove, read_policy, read_tsa_cert, verify_proof
 from bridge.cli.session import client_of
 
 if TYPE_CHECKING:
@@ -272,15 +272,21 @@ def verify(
     policy: Annotated[
         Path | None, typer.Option(help="Your policy of witnesses: enough of them must have cosigned.")
     ] = None,
+    tsa_cert: Annotated[
+        Path | None, typer.Option(help="The TSA's root certificate, PEM: the timestamps must be by that TSA.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check an export, every file of it, or a proof. Needs no network and no hub."""
     from audit.files import Folder
     from audit.keys import verify_ed25519
+    from audit.stamped import verify_timestamps
     from audit.verify import VerificationError, verify_bundle
 
-    key, quorum = _read_key(vkey), read_policy(policy)
+    key, quorum, authorities = _read_key(vkey), read_policy(policy), read_tsa_cert(tsa_cert)
     if bundle.is_file():
+        if authorities is not None:
+            raise CallFailedError("a proof has no timestamps", code="tsa_cert", hint="omit --tsa-cert", usage=True)
         verify_proof(bundle, key, quorum, as_json)
         return
     if not bundle.is_dir():
@@ -288,6 +294,7 @@ def verify(
     try:
         report = verify_bundle(Folder(bundle), key, verify_ed25519, _progress)
         witnesses = _witnessed(report, quorum)
+        authority = None if authorities is None else verify_timestamps(report.timestamps, authorities)
     except VerificationError as error:
         if as_json:
             write_json({"valid": False, "check": error.check, "where": error.where, "detail": error.detail})
@@ -295,7 +302,7 @@ def verify(
             say(f"  ✗ {error.where or error.check}  {error.detail}")
             say(f"INVALID: {error.meaning}.")
         raise typer.Exit(1) from None
-    _tell(report, bundle, None if quorum is None else witnesses, as_json)
+    _tell(report, bundle, None if quorum is None else witnesses, authority, as_json)
 
 
 def _read_key(path: Path) -> "VerifierKey":
@@ -314,8 +321,11 @@ def _read_key(path: Path) -> "VerifierKey":
         ) from None
 
 
-def _tell(report: "Report", bundle: Path, witnesses: list[str] | None, as_json: bool) -> None:
-    """Say what a valid export holds; ``witnesses`` is ``None`` where no policy was named."""
+def _tell(
+    report: "Report", bundle: Path, witnesses: list[str] | None, authority: list[str] | None, as_json: bool
+) -> None:
+    """Say what a valid export holds; ``witnesses``, ``authority`` are ``None`` where no policy or TSA was named."""
+    from audit.stamped import describe
     from config.clock import iso
 
     root = base64.b64encode(report.checkpoint.root).decode()
@@ -323,13 +333,19 @@ def _tell(report: "Report", bundle: Path, witnesses: list[str] | None, as_json: 
     if as_json:
         counts = {"size": report.checkpoint.size, "kinds": dict(report.kinds), "files": report.files}
         found = {"root": root, "newest": newest, "export": report.export, "witnesses": witnesses or []}
-        write_json({"valid": True, **counts, **found})
+        stamps = [{"size": one.size, "at": iso(one.token.at)} for one in report.timestamps]
+        write_json({"valid": True, **counts, **found, "timestamps": stamps, "timestamps_by": authority})
         return
     say(f"  ✓ checkpoint      signed by {report.key.name}: root {root}")
     if witnesses is not None:
         say(f"  ✓ witnesses       {', '.join(map(printable, witnesses)) or 'none needed'}")
     say(f"  ✓ export          {printable(report.export)}, of everything up to {newest[:19].replace('T', ' ')} UTC")
     say(f"  ✓ {report.checkpoint.size:,} entries".ljust(20) + "in the log, in order, numbered without a gap")
+    if report.timestamps:
+        say(
+            f"  {'·' if authority is None else '✓'} timestamps".ljust(20)
+            + printable(describe(report.timestamps, authority))
+        )
     say("  ✓ disclosures".ljust(20) + f"{report.disclosed} belong to their entries, {report.withheld} withheld")
     say("  ✓ files".ljust(20) + f"{report.files} of {report.files} hashes, none missing, none added")
     say(f"VALID. The same with tools of others: see {bundle / 'VERIFY.md'}")
