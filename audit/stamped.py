@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audit.timestamps import FOLDER, FORGED, Timestamp
+from audit.keys import verify_ed25519
+from audit.note import NoteError
+from audit.saved import PUT_BACK, check_saved
+from audit.timestamps import FOLDER, FORGED, Timestamp, WrongTimestampError
 from audit.tsp import TimestampError
-from audit.verify import VerificationError
+from audit.verify import Bundle, Report, VerificationError
 from config.clock import iso
 
 if TYPE_CHECKING:
@@ -48,6 +51,25 @@ def verify_timestamps(found: Sequence[Timestamp], authorities: Authorities) -> l
         except TimestampError as error:
             raise VerificationError("timestamps", str(error), where=one.name, meaning=FORGED) from None
     return sorted(names)
+
+
+def verify_saved(bundle: Bundle, report: Report, paths: Sequence[Path]) -> list[str]:
+    """A sentence about each of the checkpoints saved in ``paths``, when the verified ``bundle`` has the same log.
+
+    Raises:
+        VerificationError: One is of another log, or of more than this one holds, or cannot be read.
+    """
+    told = []
+    for path in paths:
+        try:
+            saved = check_saved(bundle, report.checkpoint.size, path.read_bytes(), report.key, verify_ed25519)
+        except NoteError as error:
+            raise VerificationError("saved", str(error), where=str(path), meaning=PUT_BACK) from None
+        except (OSError, WrongTimestampError) as error:
+            meaning = "a file cannot be read here"
+            raise VerificationError("saved", str(error), where=str(path), meaning=meaning) from None
+        told.append(f"{path}: this log began with its {saved.size:,} entries")
+    return told
 
 
 def describe(found: Sequence[Timestamp], names: Sequence[str] | None) -> str:

@@ -15,7 +15,7 @@ from audit.note import NoteError, VerifierKey
 from audit.printable import printable
 from audit.proof import EntryProof
 from audit.quorum import Policy, PolicyError, parse_policy, witnessed
-from audit.stamped import Authorities, describe, load_authorities, verify_timestamps
+from audit.stamped import Authorities, describe, load_authorities, verify_saved, verify_timestamps
 from audit.timestamps import Timestamp
 from audit.tree import ProofError
 from audit.tsp import TimestampError
@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--vkey", type=Path, required=True, help="the log's public key, got by another way")
     parser.add_argument("--policy", type=Path, help="your policy of witnesses (tlog-policy): enough must have cosigned")
     parser.add_argument("--tsa-cert", type=Path, help="the TSA's root certificate, PEM: its timestamps are checked")
+    parser.add_argument("--saved", type=Path, action="append", default=[], help="a checkpoint that you saved earlier")
     options = parser.parse_args(arguments)
     try:
         key = read_vkey(options.vkey)
@@ -36,14 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
         authorities = load_authorities(options.tsa_cert) if options.tsa_cert else None
     except (OSError, NoteError, PolicyError, TimestampError) as error:
         parser.error(str(error))
-    if authorities is not None and options.what.is_file():
-        parser.error("a proof has no timestamps: omit --tsa-cert")
+    if options.what.is_file() and (authorities is not None or options.saved):
+        parser.error("--tsa-cert and --saved are for an export, this is a proof")
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal without check marks
     try:
         if options.what.is_file():
             lines = _proof(options.what, key, policy)
         else:
-            lines = _bundle(options.what, key, policy, authorities)
+            lines = _bundle(options.what, key, policy, authorities, options.saved)
     except VerificationError as error:
         lines = [f"✗ {error.where or error.check}: {error.detail}", f"INVALID: {error.meaning}."]
     except (OSError, NoteError, ProofError, ValueError, RecursionError) as error:
@@ -52,7 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if lines[-1] == "VALID." else 1
 
 
-def _bundle(folder: Path, key: VerifierKey, policy: Policy | None, authorities: Authorities | None) -> list[str]:
+def _bundle(
+    folder: Path, key: VerifierKey, policy: Policy | None, authorities: Authorities | None, saved: list[Path]
+) -> list[str]:
     report = verify_bundle(Folder(folder), key, verify_ed25519)
     root = base64.b64encode(report.checkpoint.root).decode()
     return [
@@ -60,6 +63,7 @@ def _bundle(folder: Path, key: VerifierKey, policy: Policy | None, authorities: 
         *_witnesses(report.note, key, policy),
         f"✓ {report.checkpoint.size:,} entries in the log, in order, numbered without a gap",
         *_timestamps(report.timestamps, authorities),
+        *(f"✓ saved: {printable(line)}" for line in verify_saved(Folder(folder), report, saved)),
         f"✓ {report.disclosed} disclosures belong to their entries, {report.withheld} are withheld",
         f"✓ {report.files} files as the manifest lists them, export {printable(report.export)}",
         "VALID.",

@@ -75,7 +75,7 @@ def check_timestamps(files: Files, checkpoint: Checkpoint, key: VerifierKey, ver
         WrongTimestampError: A stamped checkpoint is not signed by ``key``, is larger than the log, or has another root
             than the log had at that size; a token is malformed or of other bytes; a file is in the wrong place.
     """
-    roots = _Roots(files, checkpoint.size)
+    roots = Roots(files, checkpoint.size)
     return [_check(files, size, roots, key, verify) for size in _sizes(files.names())]
 
 
@@ -93,7 +93,7 @@ def _sizes(names: set[str]) -> list[int]:
     return sorted(found)
 
 
-def _check(files: Files, size: int, roots: "_Roots", key: VerifierKey, verify: Verify) -> Timestamp:
+def _check(files: Files, size: int, roots: "Roots", key: VerifierKey, verify: Verify) -> Timestamp:
     note = _read(files, note_name(size))
     try:
         stamped = Checkpoint.parse(open_note(note, key, verify))
@@ -120,7 +120,7 @@ def _read(files: Files, name: str) -> bytes:
         raise WrongTimestampError(name, f"cannot read it: {error.strerror or error}") from None
 
 
-class _Roots:
+class Roots:
     """The log's roots at smaller sizes, from the bundle's tiles; asked for in order it reads each tile about once."""
 
     def __init__(self, files: Files, size: int) -> None:

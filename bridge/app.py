@@ -30,6 +30,7 @@ from bridge.hub_devices import HubDevices
 from bridge.link import HomeserverLink
 from bridge.matrix import SynapseGateway
 from bridge.ports import port_error
+from bridge.posts import open_posts
 from bridge.readiness import Readiness
 from bridge.services import Services
 from bridge.timestamps import open_timestamps
@@ -92,6 +93,8 @@ class Hub:
                 tasks.create_task(self.services.witnesses.run())
             if self.services.timestamps is not None:
                 tasks.create_task(self.services.timestamps.run())
+            if self.services.posts is not None:
+                tasks.create_task(self.services.posts.run())
 
     async def _help(self) -> None:
         """The helper, and the watch over the hub's devices, once the homeserver knows the hub."""
@@ -240,6 +243,7 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
         audit=audit,
         witnesses=witnesses,
         timestamps=open_timestamps(settings.timestamps, audit, db, clock, secrets.randbits),
+        posts=open_posts(settings.ledger, audit, db, homeserver, clock),
         publisher=publisher,
         reconciler=reconciler,
         sessions=SessionKeeper(db, homeserver, Inbox("hub", clock), clock, bot),

@@ -17,6 +17,7 @@ HELPER_FAILURES = Counter("conclave_helper_failures_total", "Times that the help
 HELPER_UNREACHED = Counter("conclave_helper_unreached_devices_total", "Devices without one-time keys, not written to")
 HUB_DEVICES_FOUND = Counter("conclave_hub_devices_found_total", "Devices on the hub's accounts that must not be there")
 COSIGNED_AGE = Gauge("conclave_cosigned_age_seconds", "Age of the newest checkpoint that enough witnesses cosigned")
+CHECKPOINTS_POSTED = Counter("conclave_checkpoints_posted_total", "Checkpoints posted into a Space")
 TIMESTAMP_AGE = Gauge("conclave_timestamp_age_seconds", "Age of the newest timestamp by an authority")
 TIMESTAMP_LAG = Gauge("conclave_timestamp_lag_seconds", "Age of the oldest entry that no timestamp covers")
 TIMESTAMP_FAILURES = Counter("conclave_timestamp_failures_total", "Times that the authority gave no timestamp")

@@ -6,6 +6,7 @@ from audit.service import AuditService
 from bridge.feed import Feed
 from bridge.gateway import Gateway
 from bridge.helper.mailbox import Mailbox
+from bridge.posts import CheckpointPosts
 from bridge.readiness import Readiness
 from bridge.timestamps import TimestampRounds
 from bridge.witness.rounds import WitnessRounds
@@ -42,6 +43,7 @@ class Services:
     audit: AuditService
     witnesses: WitnessRounds | None
     timestamps: TimestampRounds | None
+    posts: CheckpointPosts | None
     publisher: Publisher
     reconciler: Reconciler
     sessions: SessionKeeper

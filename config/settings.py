@@ -143,6 +143,8 @@ class LedgerSettings(_Section):
 
     signer: Path | None = None
     origin: str | None = Field(default=None, pattern=r"^[^\s+]+$")
+    post_minutes: float = Field(default=60, ge=0)
+    post_cosignatures: bool = False
 
 
 class WitnessSettings(_Section):

@@ -275,18 +275,21 @@ def verify(
     tsa_cert: Annotated[
         Path | None, typer.Option(help="The TSA's root certificate, PEM: the timestamps must be by that TSA.")
     ] = None,
+    saved: Annotated[
+        list[Path] | None, typer.Option(help="A checkpoint that you saved earlier: this log must begin with it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check an export, every file of it, or a proof. Needs no network and no hub."""
     from audit.files import Folder
     from audit.keys import verify_ed25519
-    from audit.stamped import verify_timestamps
+    from audit.stamped import verify_saved, verify_timestamps
     from audit.verify import VerificationError, verify_bundle
 
     key, quorum, authorities = _read_key(vkey), read_policy(policy), read_tsa_cert(tsa_cert)
     if bundle.is_file():
-        if authorities is not None:
-            raise CallFailedError("a proof has no timestamps", code="tsa_cert", hint="omit --tsa-cert", usage=True)
+        if authorities is not None or saved:
+            raise CallFailedError("--tsa-cert and --saved are for an export, this is a proof", code="usage", usage=True)
         verify_proof(bundle, key, quorum, as_json)
         return
     if not bundle.is_dir():
@@ -295,6 +298,7 @@ def verify(
         report = verify_bundle(Folder(bundle), key, verify_ed25519, _progress)
         witnesses = _witnessed(report, quorum)
         authority = None if authorities is None else verify_timestamps(report.timestamps, authorities)
+        begun = verify_saved(Folder(bundle), report, saved or [])
     except VerificationError as error:
         if as_json:
             write_json({"valid": False, "check": error.check, "where": error.where, "detail": error.detail})
@@ -302,6 +306,9 @@ def verify(
             say(f"  ✗ {error.where or error.check}  {error.detail}")
             say(f"INVALID: {error.meaning}.")
         raise typer.Exit(1) from None
+    if not as_json:
+        for line in begun:
+            say(f"  ✓ saved           {printable(line)}")
     _tell(report, bundle, None if quorum is None else witnesses, authority, as_json)
 
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from audit.note import Checkpoint, sign_note
+from audit.saved import PUT_BACK
 from tests.cli.test_commands import Run, run  # noqa: F401  # a fixture
-from tests.ledger import LOG_KEY, Files, resealed
+from tests.ledger import LOG_KEY, ORIGIN, Files, resealed, signing_key
 from tests.stamped import Stamped, stamped_export
 from tests.tsa import authority, needs_openssl
 from tests.vectors.test_verifier_alone import Ran, program  # noqa: F401  # a fixture
@@ -59,7 +61,7 @@ def test_timestamps_by_a_stranger_or_none_at_all_are_not_enough(
     assert (ran.status, "is no certificate of a TSA: no certificate in PEM" in ran.err) == (2, True)
     (tmp_path / "x.tlog-proof").write_text("x")
     ran = run("audit", "verify", str(tmp_path / "x.tlog-proof"), "--vkey", vkey, "--tsa-cert", other)
-    assert (ran.status, "a proof has no timestamps" in ran.err) == (2, True)
+    assert (ran.status, "are for an export, this is a proof" in ran.err) == (2, True)
 
 
 def test_the_verifier_as_one_file_checks_them_too(program: Path, stamped: Stamped, tmp_path: Path, vkey: str) -> None:  # noqa: F811  # the fixture
@@ -77,7 +79,7 @@ def test_the_verifier_as_one_file_checks_them_too(program: Path, stamped: Stampe
     ran = Ran(program, tmp_path, folder, "--vkey", vkey, "--tsa-cert", vkey)
     assert (ran.status, "no certificate in PEM" in ran.err) == (2, True)
     ran = Ran(program, tmp_path, root, "--vkey", vkey, "--tsa-cert", root)
-    assert (ran.status, "a proof has no timestamps" in ran.err) == (2, True)
+    assert (ran.status, "are for an export, this is a proof" in ran.err) == (2, True)
 
 
 def test_an_export_without_timestamps_is_not_valid_for_who_asks_for_them(
@@ -97,3 +99,33 @@ def test_an_export_without_timestamps_is_not_valid_for_who_asks_for_them(
         ],
     )
     assert Ran(program, tmp_path, folder, "--vkey", vkey).status == 0
+
+
+def test_a_saved_checkpoint_is_held_against_an_export(
+    run: Run,  # noqa: F811  # the fixture
+    program: Path,  # noqa: F811  # the fixture
+    stamped: Stamped,
+    tmp_path: Path,
+    vkey: str,
+) -> None:
+    """One that a partner's client kept, or of an older export; here of the sizes at which there was a timestamp."""
+    folder, old, other = str(stamped.files.save(tmp_path / "q1")), tmp_path / "old", tmp_path / "other"
+    old.write_bytes(stamped.files.content["timestamps/256.checkpoint"])
+    told = f"{old}: this log began with its 256 entries"
+    ran = run("audit", "verify", folder, "--vkey", vkey, "--saved", str(old), "--saved", f"{folder}/checkpoint")
+    assert (ran.status, f"  ✓ saved           {told}" in ran.out.splitlines()) == (0, True), ran.out
+    alone = Ran(program, tmp_path, folder, "--vkey", vkey, "--saved", str(old))
+    assert (alone.status, f"✓ saved: {told}" in alone.said) == (0, True), alone.said
+    for size, root, key, says in (
+        (256, bytes(32), LOG_KEY, "has another root than the log in this export had at that size"),
+        (302, bytes(32), LOG_KEY, "is of 302 entries, this log has 301"),
+        (256, bytes(32), signing_key(ORIGIN, 9), f"no signature by {ORIGIN}"),
+    ):
+        other.write_bytes(sign_note(Checkpoint(origin=ORIGIN, size=size, root=root).text(), key.public, key))
+        ran = run("audit", "verify", folder, "--vkey", vkey, "--saved", str(old), "--saved", str(other))
+        assert (ran.status, f"{other}  {says}" in ran.out) == (1, True), ran.out
+        assert ran.out.splitlines()[-1] == f"INVALID: {PUT_BACK}."
+        alone = Ran(program, tmp_path, folder, "--vkey", vkey, "--saved", str(other))
+        assert (alone.status, alone.said[-1]) == (1, f"INVALID: {PUT_BACK}.")
+    ran = run("audit", "verify", folder, "--vkey", vkey, "--saved", "/nope")
+    assert (ran.status, "No such file" in ran.out) == (1, True)

@@ -15,7 +15,7 @@ LEDGER = [
     f"audit.{name}"
     for name in (
         *("canonical", "cosignature", "entry", "kinds", "note", "printable", "proof", "quorum", "sshsig", "tiles"),
-        *("tree", "verify", "witness", "der", "cms", "tsp", "timestamps"),
+        *("tree", "verify", "witness", "der", "cms", "tsp", "timestamps", "saved"),
     )
 ]
 MODELS = [
