@@ -19,6 +19,8 @@ from audit.sshsig import ssh_sign
 from audit.store import LedgerStore
 from audit.succession import KEY_KINDS
 from audit.tiles import TILE_WIDTH, bundle_widths, encode_bundle, entries_path, tile_path, tile_widths
+from audit.timestamp_store import TimestampStore
+from audit.timestamps import note_name, token_name
 from audit.tree import HASH_SIZE
 from audit.verify import (
     CHECKPOINT,
@@ -39,6 +41,7 @@ MAX_STATEMENTS = 1_000
 AT_ONCE = 16
 """Entry bundles or tiles that are read at a time."""
 CHUNK = 65_536
+PAGE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,9 @@ async def write_bundle(
     async for file in _tiles(db, order.size, kinds):
         yield file
     for path, content in _plain(order, log_keys, export_key, await _statements(db, order.size)):
+        hashes[path] = sha256(content).hexdigest()
+        yield _file(path, content)
+    async for path, content in _timestamps(db, order.size):
         hashes[path] = sha256(content).hexdigest()
         yield _file(path, content)
     with TemporaryFile() as scratch:
@@ -147,6 +153,19 @@ async def _disclosures(db: Database, size: int, scratch: IO[bytes]) -> tuple[int
             written += scratch.write(data)
     scratch.seek(0)
     return written, hashed.hexdigest()
+
+
+async def _timestamps(db: Database, size: int) -> AsyncIterator[tuple[str, bytes]]:
+    """Each timestamp with the checkpoint that it is of."""
+    after, full = 0, True
+    while full:
+        async with db.read() as connection:
+            rows = await TimestampStore(connection).page(after, PAGE, size)
+        for row in rows:
+            yield note_name(row.size), row.checkpoint
+            yield token_name(row.size), row.tsr
+            after = row.size
+        full = len(rows) == PAGE
 
 
 async def _statements(db: Database, size: int) -> bytes:

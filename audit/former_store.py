@@ -20,6 +20,7 @@ from audit.tables import (
     ledger_former_entry,
     ledger_head,
     ledger_tile,
+    ledger_timestamp,
 )
 from audit.tree import EMPTY_ROOT
 
@@ -91,7 +92,15 @@ class FormerStore:
         )
         await self._tx.execute(delete(ledger_disclosure).where(shown.position < size))
         await self._tx.execute(update(ledger_disclosure).values(position=None))
-        for table in (ledger_entry, ledger_tile, ledger_counter, ledger_cosigned, inbox, inbox_source):
+        for table in (
+            ledger_entry,
+            ledger_tile,
+            ledger_counter,
+            ledger_cosigned,
+            ledger_timestamp,
+            inbox,
+            inbox_source,
+        ):
             await self._tx.execute(delete(table))
         empty = {"size": 0, "root": EMPTY_ROOT, "last_at": 0, "signed_size": 0, "checkpoint": None}
         await self._tx.execute(update(ledger_head).values(empty))

@@ -224,6 +224,16 @@ def open_note_of_all(note: bytes, keys: Sequence[VerifierKey], verify: Verify) -
     return {open_note(note, key, verify) for key in keys}.pop()
 
 
+def open_by_one(note: bytes, keys: Sequence[VerifierKey], verify: Verify) -> str:
+    """The text of ``note`` when one of ``keys``, at least one, signed it; what is wrong otherwise is said of the first.
+
+    Raises:
+        NoteError: See :func:`open_note`.
+    """
+    signed = {(name, data[:KEY_ID_SIZE]) for name, data in split_note(note)[1]}
+    return open_note(note, next((key for key in keys if (key.name, key.key_id) in signed), keys[0]), verify)
+
+
 def split_note(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
     """The text of ``note``, and of each signature the name and the bytes: key id, then what was signed with.
 

@@ -4,11 +4,14 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from audit.note import Checkpoint, VerifierKey
 from audit.printable import printable
 from audit.sshsig import ssh_public_key
+
+if TYPE_CHECKING:
+    from audit.timestamps import Timestamp
 
 MANIFEST = "manifest.json"
 MANIFEST_SIGNATURE = "manifest.json.sig"
@@ -109,7 +112,8 @@ class Report:
 
     ``note`` is the checkpoint as it was read, with every signature; ``seen`` counts the caller's own that it extends.
     ``keys`` are those that had to sign it: the caller's, or what came in their place; ``key`` is the first of them.
-    ``key_changes`` says in words how the log's keys changed.
+    ``key_changes`` says in words how the log's keys changed. ``timestamps`` are of this log, and only claimed:
+    whether a TSA made them, ``audit.tsa`` tells.
     """
 
     checkpoint: Checkpoint
@@ -124,6 +128,7 @@ class Report:
     disclosed: int = 0
     withheld: int = 0
     seen: int = 0
+    timestamps: list["Timestamp"] = field(default_factory=list)
 
 
 def read_part(bundle: Bundle, name: str, check: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from audit.note import KEY_ID_SIZE, Checkpoint, NoteError, VerifierKey, Verify, open_note, split_note
+from audit.note import Checkpoint, NoteError, VerifierKey, Verify, open_by_one
 from audit.parts import Bundle, VerificationError
 from audit.structure import root_at
 
@@ -29,7 +29,7 @@ def check_seen(
     """
     for name, note in seen.items():
         try:
-            saved = Checkpoint.parse(_open(note, keys, verify))
+            saved = Checkpoint.parse(open_by_one(note, keys, verify))
         except NoteError as error:
             raise VerificationError("seen", str(error), where=name, meaning=OTHER) from None
         if saved.origin != checkpoint.origin:
@@ -42,9 +42,3 @@ def check_seen(
             detail = f"has another root over {saved.size:,} entries than the export"
             meaning = FORKED if saved.size == checkpoint.size else REWRITTEN
             raise VerificationError("seen", detail, where=name, meaning=meaning)
-
-
-def _open(note: bytes, keys: Sequence[VerifierKey], verify: Verify) -> str:
-    """The text of ``note``, which was signed by one of ``keys``; what is wrong otherwise is said of the first."""
-    signed = {(name, data[:KEY_ID_SIZE]) for name, data in split_note(note)[1]}
-    return open_note(note, next((key for key in keys if (key.name, key.key_id) in signed), keys[0]), verify)

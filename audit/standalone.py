@@ -21,8 +21,11 @@ from audit.parts import Report
 from audit.printable import printable
 from audit.proof import EntryProof
 from audit.quorum import Policy, PolicyError, parse_policy, witnessed
+from audit.stamped import Authorities, describe, load_authorities, verify_timestamps
 from audit.succession import follow
+from audit.timestamps import Timestamp
 from audit.tree import ProofError
+from audit.tsp import TimestampError
 from audit.verify import VerificationError, strict_json
 
 INTERRUPTED = 130
@@ -33,16 +36,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Check an export or a proof, and say what was found."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.seen and options.what.is_file():
-        parser.error("--seen goes with an exported folder, not with a proof")
     try:
         root = read_vkeys(options.root)[0] if options.root else None
         statements = parse_statements(options.statements.read_bytes()) if options.statements else []
         trust = Trust(read_vkeys(options.vkey), root, [note.encode() for _, note in statements])
         policy = parse_policy(options.policy.read_bytes()) if options.policy else None
         seen = {str(path): path.read_bytes() for path in options.seen}
-    except (OSError, NoteError, PolicyError, VerificationError) as error:
+        authorities = load_authorities(options.tsa_cert) if options.tsa_cert else None
+    except (OSError, NoteError, PolicyError, TimestampError, VerificationError) as error:
         parser.error(str(error))
+    if options.what.is_file() and (authorities is not None or seen):
+        parser.error("--tsa-cert and --seen go with an exported folder, not with a proof")
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal without check marks
     try:
         if options.what.is_file():
@@ -50,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             keys, processes = trust.keys, options.processes
             report = verify_folder(options.what, keys, root=root, seen=seen, processes=processes, progress=_count)
-            lines = _bundle(report, policy)
+            lines = _bundle(report, policy, authorities)
     except VerificationError as error:
         lines = [f"✗ {error.where or error.check}: {error.detail}", f"INVALID: {error.meaning}."]
     except ChildProcessError as error:
@@ -80,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, help="the public key of the log's root, where you hold it")
     parser.add_argument("--statements", type=Path, help="for a proof: keys/statements.ndjson of an export")
     parser.add_argument("--policy", type=Path, help="your policy of witnesses (tlog-policy): enough must have cosigned")
+    parser.add_argument("--tsa-cert", type=Path, help="the TSA's root certificate, PEM: its timestamps are checked")
     saved = "a checkpoint that you saved: the log must extend it; may be given often"
     parser.add_argument("--seen", type=Path, action="append", default=[], help=saved)
     parser.add_argument("--processes", type=int, help="at most so many; one for each core if not said")
@@ -93,7 +98,7 @@ def _count(done: int, whole: int) -> None:
         sys.stderr.flush()
 
 
-def _bundle(report: Report, policy: Policy | None) -> list[str]:
+def _bundle(report: Report, policy: Policy | None, authorities: Authorities | None) -> list[str]:
     root, key = base64.b64encode(report.checkpoint.root).decode(), report.key
     return [
         f"✓ checkpoint of {key.name}, root {root}",
@@ -101,11 +106,18 @@ def _bundle(report: Report, policy: Policy | None) -> list[str]:
         *_witnesses(report.note, report.keys, policy),
         *([f"✓ the log extends {report.seen} saved checkpoint{'s' * (report.seen > 1)}"] if report.seen else []),
         f"✓ {report.checkpoint.size:,} entries in the log, in order, numbered without a gap",
+        *_timestamps(report.timestamps, authorities),
         f"✓ {report.disclosed} disclosures belong to their entries, {report.withheld} are withheld",
         f"✓ {report.files} files: the log's tiles, and the others as the manifest lists them",
         f"✓ export {printable(report.export)}",
         "VALID.",
     ]
+
+
+def _timestamps(found: list[Timestamp], authorities: Authorities | None) -> list[str]:
+    names = None if authorities is None else verify_timestamps(found, authorities)
+    mark = "·" if names is None else "✓"
+    return [f"{mark} timestamps: {printable(describe(found, names))}"] if found else []
 
 
 def _proof(file: Path, trust: Trust, policy: Policy | None) -> list[str]:

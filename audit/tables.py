@@ -110,3 +110,12 @@ ledger_former_disclosure = Table(
     Column("position", BigInteger, nullable=False),
     Column("disclosure", Text, nullable=False),
 )
+
+ledger_timestamp = Table(
+    "ledger_timestamp",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("tsr", LargeBinary, nullable=False),
+    Column("checkpoint", LargeBinary, nullable=False),
+)

@@ -37,6 +37,7 @@ from audit.parts import (
 from audit.seen import check_seen
 from audit.stretch import entry_at
 from audit.structure import Progress, check_entries
+from audit.timestamps import check_timestamps
 from audit.walk import Walk
 
 __all__ = [
@@ -95,6 +96,7 @@ def verify_bundle(
     check_seen(bundle, checkpoint, seen, (*log_keys.current, *log_keys.retired), verify)
     check_manifest(bundle, report, walk, log_keys, verify)
     check_disclosures(bundle, report, digests)
+    report.timestamps = check_timestamps(bundle, checkpoint, (*log_keys.current, *log_keys.retired), verify)
     return report
 
 

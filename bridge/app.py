@@ -31,9 +31,11 @@ from bridge.link import HomeserverLink
 from bridge.log_keys import enter_key_statements
 from bridge.matrix import SynapseGateway
 from bridge.ports import port_error
+from bridge.posts import open_posts
 from bridge.readiness import Readiness
 from bridge.services import Services
 from bridge.successor import enter_succession
+from bridge.timestamps import open_timestamps
 from bridge.version import SOFTWARE
 from bridge.web.pages import Pages, add_static
 from bridge.wellknown import add_health, add_well_known
@@ -91,6 +93,10 @@ class Hub:
             tasks.create_task(self._help())
             if self.services.witnesses is not None:
                 tasks.create_task(self.services.witnesses.run())
+            if self.services.timestamps is not None:
+                tasks.create_task(self.services.timestamps.run())
+            if self.services.posts is not None:
+                tasks.create_task(self.services.posts.run())
 
     async def _help(self) -> None:
         """The helper, and the watch over the hub's devices, once the homeserver knows the hub."""
@@ -207,6 +213,7 @@ def _assemble(
     devices = HubDevices(db, hub_inbox, homeserver, bot=services.bot, changed=mailbox.accounts_changed)
     helper = build_helper(services, state, hub_inbox, watch=devices.look, new_key=lambda: _new_id("rm"))
     services.readiness.details = {"helper": helper.state.detail, "devices": devices.detail}
+    services.readiness.told = {} if services.timestamps is None else {"timestamps": services.timestamps}
     return Hub(
         services=services,
         keys=keys,
@@ -241,6 +248,8 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
         plans=PlanService(db, api, reconciler, publisher, clock),
         audit=audit,
         witnesses=witnesses,
+        timestamps=open_timestamps(settings.timestamps, audit, db, clock, secrets.randbits),
+        posts=open_posts(settings.ledger, audit, db, homeserver, clock),
         publisher=publisher,
         reconciler=reconciler,
         sessions=SessionKeeper(db, homeserver, Inbox("hub", clock), clock, bot),

@@ -30,7 +30,7 @@ class Check:
 
 
 class Watched(Protocol):
-    """What knows how old the witnesses' newest word is."""
+    """What knows how old the newest word from outside is."""
 
     async def check(self) -> tuple[bool, str]:
         """Whether it is young enough, and a sentence about it."""
@@ -40,7 +40,7 @@ class Watched(Protocol):
 class Readiness:
     """Looks at each part every few seconds and when asked.
 
-    ``details`` are parts that are told of, but without which the hub is ready all the same.
+    ``details`` and ``told`` are parts that are told of, but without which the hub is ready all the same.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Readiness:
         self._call_error = "not tried yet"
         self.signing_error: str | None = None
         self.details: Mapping[str, Callable[[], str]] = {}
+        self.told: Mapping[str, Watched] = {}
 
     async def call(self) -> None:
         """Have the homeserver call the hub, as the feed does; this also ends its back-off after the hub was away."""
@@ -85,6 +86,7 @@ class Readiness:
             "feed": self._feed_check(),
             "ledger": await self._ledger(),
             **await self._witnessed(),
+            **{name: Check(ok=True, detail=(await part.check())[1]) for name, part in self.told.items()},
             **{name: Check(ok=True, detail=detail()) for name, detail in self.details.items()},
         }
 

@@ -6,7 +6,9 @@ from audit.service import AuditService
 from bridge.feed import Feed
 from bridge.gateway import Gateway
 from bridge.helper.mailbox import Mailbox
+from bridge.posts import CheckpointPosts
 from bridge.readiness import Readiness
+from bridge.timestamps import TimestampRounds
 from bridge.witness.rounds import WitnessRounds
 from config.clock import Clock
 from config.db import Database
@@ -40,6 +42,8 @@ class Services:
     plans: PlanService
     audit: AuditService
     witnesses: WitnessRounds | None
+    timestamps: TimestampRounds | None
+    posts: CheckpointPosts | None
     publisher: Publisher
     reconciler: Reconciler
     sessions: SessionKeeper

@@ -62,11 +62,21 @@ def _server_name(value: str) -> str:
     return value
 
 
+_OID = r"^(?:[01]\.(?:[0-9]|[1-3][0-9])|2\.(?:0|[1-9][0-9]{0,8}))(?:\.(?:0|[1-9][0-9]{0,11})){1,20}$"
+
+
+def _object_identifier(value: str) -> str:
+    if not re.fullmatch(_OID, value):
+        raise ValueError("write an object identifier such as 1.3.6.1.4.1.99999.1")
+    return value
+
+
 Identifier = Annotated[str, AfterValidator(_identifier)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 HomeserverDatabase = Annotated[str, AfterValidator(_homeserver_database)]
 ServerName = Annotated[str, AfterValidator(_server_name)]
+ObjectIdentifier = Annotated[str, AfterValidator(_object_identifier)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -137,6 +147,8 @@ class LedgerSettings(_Section):
     signer: Path | None = None
     post_quantum: bool = False
     origin: str | None = Field(default=None, pattern=r"^[^\s+]+$")
+    post_minutes: float = Field(default=60, ge=0)
+    post_cosignatures: bool = False
 
 
 class WitnessSettings(_Section):
@@ -145,6 +157,15 @@ class WitnessSettings(_Section):
     policy: Path | None = None
     every_seconds: float = Field(default=60, gt=0)
     max_age_minutes: float = Field(default=60, gt=0)
+
+
+class TimestampSettings(_Section):
+    """The RFC 3161 authority that says when the log was how it is; without ``url`` there is none."""
+
+    url: WebAddress | None = None
+    every_minutes: float = Field(default=60, gt=0)
+    ca_file: Path | None = None
+    policy: ObjectIdentifier | None = None
 
 
 class AccessSettings(_Section):
@@ -223,6 +244,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     ledger: LedgerSettings = LedgerSettings()
     witnesses: WitnessSettings = WitnessSettings()
+    timestamps: TimestampSettings = TimestampSettings()
     access: AccessSettings = AccessSettings()
     invitations: InvitationSettings = InvitationSettings()
     federation: FederationSettings = FederationSettings()
@@ -253,7 +275,7 @@ class Settings(BaseSettings):
     def shown(self) -> dict[str, Any]:
         """The effective settings for a person's eyes: no password in them."""
         shown = self.model_dump(mode="json")
-        for section, key in (("database", "url"), ("homeserver", "database")):
+        for section, key in (("database", "url"), ("homeserver", "database"), ("timestamps", "url")):
             if shown[section][key]:
                 shown[section][key] = make_url(shown[section][key]).render_as_string(hide_password=True)
         return shown

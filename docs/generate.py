@@ -19,6 +19,7 @@ from bridge.api.problems import STATUS
 from config.errors import ConclaveError
 from partner_onboarding.access_store import Role
 from spaces.policy.blueprint import creation_content, fixed_state
+from spaces.policy.checkpoints import CHECKPOINT
 from spaces.policy.envelope import MAX_REACTION
 from spaces.policy.records import Admission, Charter, RoomKind
 from spaces.policy.refusal import EXPLANATIONS, Code, Refusal
@@ -74,7 +75,9 @@ what the charter says. This is the state of a room named Deals:
 ```
 
 In room version 11 `m.room.power_levels` also lists the hub's account with 100. In a Space there is no encryption,
-because there is no conversation: whoever writes into one is refused (`SPACE_QUIET`). When a partnership is closed,
+because there is no conversation: whoever writes into one is refused (`SPACE_QUIET`). The hub alone keeps the newest
+checkpoint of the log there, as the state `{checkpoint}`, in one form that has no room for anything else
+([witnesses.md](witnesses.md#checkpoints-in-the-spaces)). When a partnership is closed,
 sending needs 100, which nobody has.
 
 A direct room ([direct.md](direct.md)) has no name; `io.element.functional_members` has clients name it after the
@@ -148,6 +151,7 @@ def policy() -> str:
         codes=table(("code", "what it means", "who can lift it"), codes),
         state=json.dumps(state, indent=2),
         create=json.dumps(creation_content(EXAMPLE), indent=2),
+        checkpoint=CHECKPOINT,
         reaction=MAX_REACTION,
         reason=MAX_REASON,
     )

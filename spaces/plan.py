@@ -6,6 +6,7 @@ from typing import Any
 
 from spaces.model import MEMBER, ObservedRoom
 from spaces.policy.blueprint import CALL_MEMBER, agrees, fixed_state
+from spaces.policy.checkpoints import CHECKPOINT
 from spaces.policy.records import Charter, Instant, PersonRecord, RoomKind, Roster
 from spaces.policy.rules import SPACE_LINKS, refuse_person
 from spaces.policy.servers import is_remote, open_servers, server_acl
@@ -123,6 +124,7 @@ def foreign_state(desired: Desired, observed: ObservedRoom) -> list[Element]:
     """State that the charter says nothing about and the guard lets nobody set: only a person can see to it."""
     told = _wanted(desired).keys()
     known = SPACE_LINKS | {CALL_MEMBER, "m.room.create"}
+    known |= {CHECKPOINT} if desired.charter.kind is RoomKind.SPACE else set()
     found = (key for key, content in observed.state.items() if key[0] not in known and content)
     return sorted(key for key in found if key not in told)
 

@@ -16,6 +16,7 @@ from bridge.cli.session import client_of
 if TYPE_CHECKING:
     from audit.note import VerifierKey
     from audit.quorum import Policy
+    from audit.stamped import Authorities
 
 
 def prove(
@@ -183,3 +184,21 @@ def read_policy(path: Path | None) -> "Policy | None":
     except (OSError, PolicyError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise CallFailedError(f"{path} is no policy of witnesses: {reason}", code="policy", usage=True) from None
+
+
+def read_tsa_cert(path: Path | None) -> "Authorities | None":
+    """The certificates in the file ``path``, where one is named.
+
+    Raises:
+        CallFailedError: It cannot be read or holds none.
+    """
+    from audit.stamped import load_authorities
+    from audit.tsp import TimestampError
+
+    if path is None:
+        return None
+    try:
+        return load_authorities(path)
+    except (OSError, TimestampError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CallFailedError(f"{path} is no certificate of a TSA: {reason}", code="tsa_cert", usage=True) from None

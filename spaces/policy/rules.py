@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spaces.policy.blueprint import CALL_MEMBER, ROOM_KEY, agrees, creation_content, fixed_state, same
+from spaces.policy.checkpoints import CHECKPOINT, checkpoint_size
 from spaces.policy.envelope import is_call_member, is_name, is_own_call_key, is_reaction, is_sealed
 from spaces.policy.records import Charter, CompanyRecord, Instant, PersonRecord, RoomKind, Roster, Standing
 from spaces.policy.refusal import Code, Refusal
@@ -216,12 +217,25 @@ def refuse_hub_event(request: EventRequest, charter: Charter, bot: str) -> Refus
         return _refuse_clear_text(request, charter)
     if request.type in SPACE_LINKS:
         return None
+    if (request.type, request.state_key) == (CHECKPOINT, ""):
+        return _refuse_checkpoint(request, charter)
     wanted = fixed_state(charter, bot).get((request.type, request.state_key))
     if wanted is not None and agrees(wanted, request.content, request.type):
         return None
     if request.type == "m.room.server_acl" and wanted is not None and acl_is_within(request.content, charter, bot):
         return None
     return _state_refusal(request.type)
+
+
+def _refuse_checkpoint(request: EventRequest, charter: Charter) -> Refusal | None:
+    """A checkpoint of the log, in its one form, goes into the Space of an open engagement and nowhere else."""
+    if charter.kind is not RoomKind.SPACE:
+        return Refusal(Code.STATE_FIXED, "a checkpoint of the log stands in a Space")
+    if not charter.open:
+        return Refusal(Code.ENGAGEMENT_CLOSED, "this engagement is closed")
+    if checkpoint_size(request.content) is None:
+        return Refusal(Code.STATE_FIXED, f"{CHECKPOINT} holds a signed checkpoint and nothing else")
+    return None
 
 
 def refuse_state(request: EventRequest, charter: Charter) -> Refusal | None:

@@ -84,6 +84,7 @@ def test_the_guard_loads_with_synapse_alone(blocked: list[str]) -> None:
         for name in (
             "acts",
             "blueprint",
+            "checkpoints",
             "decide",
             "direct",
             "documents",

@@ -14,21 +14,9 @@ POLICY = [f"spaces.policy.{path.stem}" for path in sorted(ROOT.glob("spaces/poli
 LEDGER = [
     f"audit.{name}"
     for name in (
-        *(
-            "canonical",
-            "cosignature",
-            "digests",
-            "disclosures",
-            "entry",
-            "kinds",
-            "manifest",
-            "note",
-            "parts",
-            "printable",
-        ),
-        *("key_history", "succession"),
-        *("proof", "quorum", "seen", "sshsig", "stretch", "structure", "tiles", "tree", "verify", "walk"),
-        "witness",
+        *("canonical", "cms", "cosignature", "der", "digests", "disclosures", "entry", "key_history", "kinds"),
+        *("manifest", "note", "parts", "printable", "proof", "quorum", "seen", "sshsig", "stretch", "structure"),
+        *("succession", "tiles", "timestamps", "tree", "tsp", "verify", "walk", "witness"),
     )
 ]
 MODELS = [

@@ -163,6 +163,10 @@ WRONG: dict[str, tuple[str, str]] = {
     "an unknown room version": ("[homeserver]\nroom_version = '1'", "homeserver.room_version = '1': input should be"),
     "no time at all": ("[readiness]\nfeed_lag_seconds = 0", "readiness.feed_lag_seconds = 0: input should be greater"),
     "an origin with a plus": ("[ledger]\norigin = 'a+b'", "ledger.origin = 'a+b': string should match pattern"),
+    "no object identifier": (
+        "[timestamps]\npolicy = '1.40.1'",
+        "timestamps.policy = '1.40.1': write an object identifier such as 1.3.6.1.4.1.99999.1",
+    ),
     "a value for a section": ("hub = 5", "hub = 5: input should be a valid dictionary"),
 }
 
@@ -213,6 +217,11 @@ def test_an_error_holds_no_password(password: str) -> None:
         message = refused(text)
         assert "ter2" not in message
         assert "://conclave:***@db/conclave" in message
+
+
+def test_what_is_shown_holds_no_password_of_a_tsa() -> None:
+    found = load("[timestamps]\nurl = 'https://contoso:hunter2@tsa.example/a/b'\n")
+    assert found.shown()["timestamps"]["url"] == "https://contoso:***@tsa.example/a/b"
 
 
 def test_settings_without_a_database_are_shown() -> None:

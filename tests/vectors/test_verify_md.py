@@ -33,6 +33,7 @@ async def bundle(request: pytest.FixtureRequest, sqlite_base: Path, tmp_path_fac
 def check(files: Files, place: Path) -> "subprocess.CompletedProcess[str]":
     """What the guide's program says of ``files``."""
     program = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)[0]
+    place.mkdir(exist_ok=True)
     (place / "check.py").write_text(program)
     (place / "log.vkey").write_text(f"{LOG_KEY.public}\n")
     folder = files.save(place / "export")
@@ -86,8 +87,8 @@ def test_the_commands_of_the_guide_work_as_they_are_written(bundle: Files, tmp_p
     folder = bundle.save(tmp_path / "export")
     text = GUIDE.read_text()
     commands = re.findall(r"(?:^    .*\n)+", text.partition("**2.")[2], re.MULTILINE)
-    assert len(commands) == 2
-    for block in commands:
+    assert len(commands) == 3, "the third: tests/vectors/test_timestamp_readers.py"
+    for block in commands[:2]:
         done = subprocess.run(["bash", "-euc", block], cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (block, done.stdout, done.stderr)
     (folder / "added").write_text("x")

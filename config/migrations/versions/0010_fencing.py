@@ -1,6 +1,6 @@
 """The number of the log's leader, by which one that was overtaken is told from its successor.
 
-Revision: 0010, after 0008. Adds a column to a table of one row. On PostgreSQL the inbox, where every row is dead soon,
+Revision: 0010, after 0009. Adds a column to a table of one row. On PostgreSQL the inbox, where every row is dead soon,
 is cleared of them by their number, and not by their share of a table that is mostly empty.
 """
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0010"
-down_revision = "0008"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,155 @@
+"""``conclave audit verify``: an export or a proof, offline."""
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from audit.printable import printable
+from bridge.cli.errors import CallFailedError
+from bridge.cli.output import Json, say, write_json
+from bridge.cli.progress import progress_bar
+from bridge.cli.proving import Trust, read_policy, read_tsa_cert, verify_proof
+
+if TYPE_CHECKING:
+    from audit.note import VerifierKey
+    from audit.quorum import Policy
+    from audit.verify import Report
+
+
+def verify(  # noqa: PLR0913, PLR0917  # a command's options
+    bundle: Annotated[Path, typer.Argument(help="The exported folder, or the file of a proof.")],
+    vkey: Annotated[
+        Path, typer.Option(help="The log's public keys, one a line, which you got by another way than the export.")
+    ],
+    policy: Annotated[
+        Path | None, typer.Option(help="Your policy of witnesses: enough of them must have cosigned.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="The public key of the log's root, where you hold it.")] = None,
+    statements: Annotated[
+        Path | None, typer.Option(help="For a proof, after the keys changed: keys/statements.ndjson of an export.")
+    ] = None,
+    seen: Annotated[
+        list[Path] | None,
+        typer.Option(help="A checkpoint that you saved: the log must extend it. Again for more.", show_default=False),
+    ] = None,
+    tsa_cert: Annotated[
+        Path | None, typer.Option(help="The TSA's root certificate, PEM: the timestamps must be by that TSA.")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="At most so many processes; one a core if not said.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check an export, every file of it, or a proof. Needs no network and no hub."""
+    from audit.offline import verify_folder
+    from audit.stamped import verify_timestamps
+    from audit.verify import VerificationError
+
+    trust, quorum = Trust(_read_keys(vkey), None if root is None else _read_keys(root)[0]), read_policy(policy)
+    authorities = read_tsa_cert(tsa_cert)
+    if bundle.is_file():
+        if seen or authorities is not None:
+            detail = "--seen and --tsa-cert go with an exported folder, not with a proof"
+            raise CallFailedError(detail, code="usage", usage=True)
+        verify_proof(bundle, trust, statements, quorum, as_json)
+        return
+    saved = _read_seen(seen or [])
+    if not bundle.is_dir():
+        raise CallFailedError(f"{bundle} is not a folder", code="bundle", hint="name the exported folder", usage=True)
+    try:
+        with progress_bar("entries") as progress:
+            report = verify_folder(
+                bundle, trust.keys, root=trust.root, seen=saved, processes=processes, progress=progress
+            )
+        witnesses = _witnessed(report, quorum)
+        authority = None if authorities is None else verify_timestamps(report.timestamps, authorities)
+    except VerificationError as error:
+        if as_json:
+            write_json({"valid": False, "check": error.check, "where": error.where, "detail": error.detail})
+        else:
+            say(f"  ✗ {error.where or error.check}  {error.detail}")
+            say(f"INVALID: {error.meaning}.")
+        raise typer.Exit(1) from None
+    except ChildProcessError as error:
+        hint = "verify again, with --processes 1 if it does not help"
+        raise CallFailedError(f"not verified: {error.strerror}", code="processes", hint=hint) from None
+    _tell(report, bundle, None if quorum is None else witnesses, authority, as_json)
+
+
+def _read_seen(paths: list[Path]) -> dict[str, bytes]:
+    try:
+        return {str(path): path.read_bytes() for path in paths}
+    except OSError as error:
+        hint = "name files with checkpoints, such as the file checkpoint of an older export"
+        raise CallFailedError(f"{error.filename}: {error.strerror}", code="seen", hint=hint, usage=True) from None
+
+
+def _read_keys(path: Path) -> "list[VerifierKey]":
+    from audit.files import read_vkeys
+    from audit.note import NoteError
+
+    try:
+        return read_vkeys(path)
+    except (OSError, NoteError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CallFailedError(
+            f"{path} is not a log's public key: {reason}",
+            code="vkey",
+            hint="name the log.vkey that you got when the hub was set up; on its own machine it is .conclave/log.vkey",
+            usage=True,
+        ) from None
+
+
+def _tell(
+    report: "Report", bundle: Path, witnesses: list[str] | None, authority: list[str] | None, as_json: bool
+) -> None:
+    """Say what a valid export holds; ``witnesses``, ``authority`` are ``None`` where no policy or TSA was named."""
+    from audit.stamped import describe
+    from config.clock import iso
+
+    root = base64.b64encode(report.checkpoint.root).decode()
+    newest = iso(report.last_at or 0)
+    if as_json:
+        counts = {"size": report.checkpoint.size, "kinds": dict(report.kinds), "files": report.files}
+        found = {"root": root, "newest": newest, "export": report.export, "witnesses": witnesses or []}
+        stamps = [{"size": one.size, "at": iso(one.token.at)} for one in report.timestamps]
+        told = {"seen": report.seen, "timestamps": stamps, "timestamps_by": authority}
+        write_json({"valid": True, **counts, **found, **told})
+        return
+    say(f"  ✓ checkpoint      signed by {report.key.name}: root {root}")
+    for line in report.key_changes:
+        say(f"  ✓ keys            {line}")
+    if witnesses is not None:
+        say(f"  ✓ witnesses       {', '.join(map(printable, witnesses)) or 'none needed'}")
+    if report.seen:
+        say("  ✓ seen before".ljust(20) + f"the log extends {report.seen} saved checkpoint{'s' * (report.seen > 1)}")
+    say(f"  ✓ export          {printable(report.export)}, of everything up to {newest[:19].replace('T', ' ')} UTC")
+    say(f"  ✓ {report.checkpoint.size:,} entries".ljust(20) + "in the log, in order, numbered without a gap")
+    if report.timestamps:
+        mark = "·" if authority is None else "✓"
+        say(f"  {mark} timestamps".ljust(20) + printable(describe(report.timestamps, authority)))
+    say("  ✓ disclosures".ljust(20) + f"{report.disclosed} belong to their entries, {report.withheld} withheld")
+    say("  ✓ files".ljust(20) + f"{report.files} as they have to be, none missing, none added")
+    say(f"VALID. The same with tools of others: see {bundle / 'VERIFY.md'}")
+
+
+def _witnessed(report: "Report", policy: "Policy | None") -> list[str]:
+    """Who of the policy's witnesses cosigned the bundle's checkpoint.
+
+    Raises:
+        VerificationError: Not enough of them did.
+    """
+    from audit.keys import verify_signature
+    from audit.note import NoteError
+    from audit.quorum import witnessed
+    from audit.verify import CHECKPOINT, VerificationError
+
+    if policy is None:
+        return []
+    try:
+        return witnessed(report.note, report.keys, policy, verify_signature)
+    except NoteError as error:
+        meaning = "the log was not seen by those whom you trust, or it shows them another history than you"
+        raise VerificationError("witnesses", str(error), where=CHECKPOINT, meaning=meaning) from None

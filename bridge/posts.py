@@ -1,0 +1,128 @@
+"""The log's checkpoints posted into the Space of every open engagement, so that people's own clients hold copies.
+
+A post is an event, an event an entry, an entry a new checkpoint: so a post is due once a period and only when the log
+grew by something else than posts. What was posted is known from the Spaces themselves, as the feed saw them.
+"""
+
+import asyncio
+import json
+
+import structlog
+
+from audit.service import AuditService
+from audit.store import EntryRow, LedgerStore
+from bridge import metrics
+from config.clock import MINUTE, SECOND, Clock, Millis
+from config.db import Database
+from config.errors import ConclaveError
+from config.settings import LedgerSettings
+from spaces.gateway import Homeserver, HomeserverRefusedError
+from spaces.policy.checkpoints import CHECKPOINT, checkpoint_content, checkpoint_size
+from spaces.post_store import PostStore
+
+log = structlog.get_logger()
+
+LOOK_MS = MINUTE
+PAGE = 200
+
+
+def open_posts(
+    settings: LedgerSettings, audit: AuditService, db: Database, homeserver: Homeserver, clock: Clock
+) -> "CheckpointPosts | None":
+    """The posts that the settings ask for."""
+    if settings.post_minutes == 0:
+        return None
+    every = round(settings.post_minutes * MINUTE)
+    return CheckpointPosts(audit, db, homeserver, clock, every_ms=every, cosignatures=settings.post_cosignatures)
+
+
+class CheckpointPosts:
+    """One round posts the newest signed checkpoint wherever it is due; nothing waits for it."""
+
+    def __init__(
+        self,
+        audit: AuditService,
+        db: Database,
+        homeserver: Homeserver,
+        clock: Clock,
+        *,
+        every_ms: Millis,
+        cosignatures: bool,
+    ) -> None:
+        self._audit = audit
+        self._db = db
+        self._homeserver = homeserver
+        self._clock = clock
+        self._every_ms = every_ms
+        self._cosignatures = cosignatures
+        self._resting: dict[str, Millis] = {}
+
+    async def run(self) -> None:
+        """Go round until cancelled; on PostgreSQL one hub at a time does."""
+        while True:
+            await self.try_round()
+            await asyncio.sleep(min(self._every_ms, LOOK_MS) / SECOND)
+
+    async def try_round(self) -> None:
+        """Go round; what the homeserver or the database does not do now comes next time."""
+        try:
+            async with self._db.leadership("posts") as leader:
+                if leader:
+                    await self.go_round()
+        except ConclaveError as error:
+            log.warning("checkpoints_not_posted", code=error.code, reason=error.message)
+
+    async def go_round(self) -> int:
+        """Post where it is due; returns into how many Spaces.
+
+        Raises:
+            ConclaveError: Homeserver or database does not answer; the rest comes next time.
+        """
+        note = await self._newest()
+        if note is None:
+            return 0
+        content, now, posted = checkpoint_content(note), self._clock(), 0
+        size, grown = checkpoint_size(content) or 0, dict[int, bool]()
+        async with self._db.read() as connection:
+            places = await PostStore(connection).due(now - self._every_ms)
+        for place in places:
+            if place.size not in grown:
+                grown[place.size] = await self._grew(place.size, size)
+            if grown[place.size] and self._resting.get(place.room_id, 0) <= now:
+                posted += await self._post(place.room_id, content, now)
+        return posted
+
+    async def _newest(self) -> str | None:
+        """The newest checkpoint: with the log's own signature, and the witnesses' lines where they are wanted."""
+        note = (await self._audit.status()).head.checkpoint
+        if note is not None and self._cosignatures:
+            note = await self._audit.checkpoint()
+        return None if note is None else note.decode()
+
+    async def _grew(self, start: int, end: int) -> bool:
+        """Whether anything but posts is among the entries ``start … end - 1``."""
+        while start < end:
+            async with self._db.read() as connection:
+                rows = await LedgerStore(connection).page(
+                    start=start, limit=min(PAGE, end - start), kind=None, room=None
+                )
+            if not rows or not all(map(_is_post, rows)):
+                return bool(rows)
+            start = rows[-1].position + 1
+        return False
+
+    async def _post(self, room_id: str, content: dict[str, object], now: Millis) -> bool:
+        try:
+            await self._homeserver.set_state(room_id, CHECKPOINT, "", content)
+        except HomeserverRefusedError as error:
+            self._resting[room_id] = now + self._every_ms
+            log.warning("checkpoint_refused", room_id=room_id, reason=error.message)
+            return False
+        self._resting.pop(room_id, None)
+        metrics.CHECKPOINTS_POSTED.inc()
+        return True
+
+
+def _is_post(row: EntryRow) -> bool:
+    """Whether the entry is of a checkpoint that was posted."""
+    return row.kind == "state.changed" and json.loads(row.body)["data"]["type"] == CHECKPOINT

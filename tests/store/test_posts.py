@@ -1,0 +1,208 @@
+"""Checkpoints in the Spaces: when they are posted, into which, what is recorded of it, and that it comes to rest."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit.keys import verify_ed25519
+from audit.note import Checkpoint, open_note, split_note
+from audit.store import CosignedRow
+from bridge.posts import CheckpointPosts
+from config.clock import HOUR, MINUTE
+from config.settings import LedgerSettings
+from spaces.gateway import HomeserverRefusedError
+from spaces.policy.checkpoints import CHECKPOINT
+from tests.fakes.hub import FakeHub, start_fake_hub
+
+
+def posts_of(hub: FakeHub) -> CheckpointPosts:
+    found = hub.hub.services.posts
+    assert found is not None
+    return found
+
+
+async def a_round(hub: FakeHub) -> int:
+    """One round, and what came of it in the ledger."""
+    posted = await posts_of(hub).go_round()
+    await hub.settle()
+    return posted
+
+
+def shown(hub: FakeHub, room_id: str) -> dict[str, Any] | None:
+    return hub.homeserver.rooms[room_id].state.get((CHECKPOINT, ""))
+
+
+async def partnership(hub: FakeHub, company: str) -> str:
+    """Another partnership; its Space."""
+    await hub.api("POST", "/v1/companies", {"id": company, "name": company.title()})
+    await hub.api("POST", "/v1/partnerships", {"partner": company, "team": "north"})
+    await hub.settle()
+    found = await hub.api("GET", f"/v1/partnerships/{company}")
+    return next(str(room["room_id"]) for room in found["rooms"] if room["kind"] == "space")
+
+
+async def test_the_newest_checkpoint_goes_into_every_space_and_into_no_other_room(fake_hub: FakeHub) -> None:
+    rooms = await fake_hub.stage()
+    other = await partnership(fake_hub, "fabrikam")
+    fake_hub.clock.now += HOUR
+    before = fake_hub.homeserver.calls.count("set_state")
+    assert await a_round(fake_hub) == 2
+    assert fake_hub.homeserver.calls.count("set_state") == before + 2
+    content = shown(fake_hub, rooms["space"])
+    assert content is not None
+    assert shown(fake_hub, other) == content, "the same for all: it says nothing of anybody"
+    assert [name for name, room_id in rooms.items() if shown(fake_hub, room_id)] == ["space"]
+    key = fake_hub.hub.services.audit.log_key
+    checkpoint = Checkpoint.parse(open_note(content["note"].encode(), key, verify_ed25519))
+    assert f": {checkpoint.size} entries, root " in content["body"]
+    head = (await fake_hub.hub.services.audit.status()).head
+    assert checkpoint.size == head.size - 2, "the posts themselves came after"
+
+
+async def test_a_post_is_recorded_as_every_state_is(fake_hub: FakeHub) -> None:
+    rooms = await fake_hub.stage()
+    fake_hub.clock.now += HOUR
+    await a_round(fake_hub)
+    newest = (await fake_hub.entries())[-1]
+    assert (newest["kind"], newest["actor"], newest["room"]) == (
+        "state.changed",
+        {"system": "conclave"},
+        rooms["space"],
+    )
+    assert (newest["data"]["type"], newest["data"]["state_key"], newest["engagement"]) == (CHECKPOINT, "", "acme")
+    assert await fake_hub.entries("drift.found") == []
+
+
+async def test_posts_alone_are_no_reason_to_post(fake_hub: FakeHub) -> None:
+    await fake_hub.stage()
+    await partnership(fake_hub, "fabrikam")
+    fake_hub.clock.now += HOUR
+    assert await a_round(fake_hub) == 2
+    size = len(await fake_hub.entries())
+    for _ in range(3):
+        fake_hub.clock.now += HOUR
+        assert await a_round(fake_hub) == 0
+    assert len(await fake_hub.entries()) == size
+    await fake_hub.add_person("acme")
+    assert len(await fake_hub.entries()) > size
+    assert await a_round(fake_hub) == 2
+    assert await a_round(fake_hub) == 0
+
+
+async def test_many_posts_are_no_reason_either(sqlite_hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where more of them are in the log than are read at a time."""
+    monkeypatch.setattr("bridge.posts.PAGE", 1)
+    await test_posts_alone_are_no_reason_to_post(sqlite_hub)
+
+
+async def test_it_is_posted_once_a_period_and_the_first_time_after_one(fake_hub: FakeHub) -> None:
+    rooms = await fake_hub.stage()
+    assert await a_round(fake_hub) == 0, "the Space is new"
+    fake_hub.clock.now += HOUR - 1
+    assert await a_round(fake_hub) == 0
+    fake_hub.clock.now += 1
+    assert await a_round(fake_hub) == 1
+    first = shown(fake_hub, rooms["space"])
+    await fake_hub.add_person("acme")
+    await fake_hub.entries()
+    fake_hub.clock.now += HOUR - 1
+    assert await a_round(fake_hub) == 0
+    fake_hub.clock.now += 1
+    assert await a_round(fake_hub) == 1
+    assert shown(fake_hub, rooms["space"]) != first
+
+
+async def test_a_closed_engagement_gets_none(fake_hub: FakeHub) -> None:
+    rooms = await fake_hub.stage()
+    await fake_hub.api("POST", "/v1/partnerships/acme/close", {"reason": "done"})
+    await fake_hub.settle()
+    fake_hub.clock.now += HOUR
+    before = fake_hub.homeserver.calls.count("set_state")
+    assert await posts_of(fake_hub).go_round() == 0
+    assert fake_hub.homeserver.calls.count("set_state") == before, "it is not even tried"
+    assert shown(fake_hub, rooms["space"]) is None
+
+
+async def test_a_homeserver_that_is_down_gets_it_at_the_next_round(fake_hub: FakeHub) -> None:
+    rooms = await fake_hub.stage()
+    fake_hub.clock.now += HOUR
+    fake_hub.homeserver.down = True
+    await posts_of(fake_hub).try_round()
+    fake_hub.homeserver.down = False
+    assert shown(fake_hub, rooms["space"]) is None
+    await posts_of(fake_hub).try_round()
+    assert shown(fake_hub, rooms["space"]) is not None
+
+
+async def test_a_space_that_refuses_keeps_no_other_from_its_own(
+    sqlite_hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = sqlite_hub
+    gone, other = (await hub.stage())["space"], await partnership(hub, "fabrikam")
+    hub.clock.now += HOUR
+    set_state, asked = hub.homeserver.set_state, list[str]()
+
+    async def refuse(room_id: str, *rest: Any) -> None:
+        asked.append(room_id)
+        if room_id == gone:
+            raise HomeserverRefusedError("unknown room", errcode="M_NOT_FOUND")
+        await set_state(room_id, *rest)
+
+    monkeypatch.setattr(hub.homeserver, "set_state", refuse)
+    assert await a_round(hub) == 1
+    assert shown(hub, other) is not None
+    hub.clock.now += MINUTE
+    assert await a_round(hub) == 0
+    assert asked.count(gone) == 1, "it rests for a period"
+    hub.clock.now += HOUR
+    await a_round(hub)
+    assert asked.count(gone) == 2
+    monkeypatch.undo()
+    hub.clock.now += HOUR
+    assert await a_round(hub) == 1
+    assert shown(hub, gone) is not None
+
+
+async def test_what_was_posted_is_known_again_after_a_restart(tmp_path: Path, database_url: str) -> None:
+    async with start_fake_hub(tmp_path, database_url) as hub:
+        await hub.stage()
+        hub.clock.now += HOUR
+        assert await a_round(hub) == 1
+    async with start_fake_hub(tmp_path, database_url, homeserver=hub.homeserver, clock=hub.clock) as again:
+        again.clock.now += HOUR
+        assert await a_round(again) == 0
+
+
+@asynccontextmanager
+async def set_to(place: Path, base: Path, **ledger: Any) -> AsyncIterator[FakeHub]:
+    (place / "hub.sqlite3").write_bytes(base.read_bytes())
+    url = f"sqlite+aiosqlite:///{place}/hub.sqlite3"
+    async with start_fake_hub(place, url, ledger=LedgerSettings(**ledger)) as hub:
+        yield hub
+
+
+async def test_with_0_minutes_there_are_none(tmp_path: Path, sqlite_base: Path) -> None:
+    async with set_to(tmp_path, sqlite_base, post_minutes=0) as hub:
+        assert hub.hub.services.posts is None
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+async def test_witnesses_are_named_only_where_the_settings_say_so(
+    tmp_path: Path, sqlite_base: Path, wanted: bool
+) -> None:
+    async with set_to(tmp_path, sqlite_base, post_cosignatures=wanted) as hub:
+        rooms, audit = await hub.stage(), hub.hub.services.audit
+        head = (await audit.status()).head
+        assert head.checkpoint is not None
+        cosigned = head.checkpoint + "— witness.northwind.example AAAAAAAAAAAA\n".encode()
+        await audit.keep_cosigned(CosignedRow(size=head.signed_size, at=hub.clock.now, checkpoint=cosigned))
+        hub.clock.now += HOUR
+        assert await a_round(hub) == 1
+        content = shown(hub, rooms["space"])
+        assert content is not None
+        assert len(split_note(content["note"].encode())[1]) == 1 + wanted
+        assert ("northwind" in json.dumps(content)) is wanted
