@@ -55,7 +55,7 @@ class CheckpointPosts:
         self._clock = clock
         self._every_ms = every_ms
         self._cosignatures = cosignatures
-        self._resting: dict[str, Millis] = {}
+        self._rests_until: dict[str, Millis] = {}
 
     async def run(self) -> None:
         """Go round until cancelled; on PostgreSQL one hub at a time does."""
@@ -88,8 +88,9 @@ class CheckpointPosts:
         for place in places:
             if place.size not in grown:
                 grown[place.size] = await self._grew(place.size, size)
-            if grown[place.size] and self._resting.get(place.room_id, 0) <= now:
-                posted += await self._post(place.room_id, content, now)
+            if grown[place.size] and self._rests_until.get(place.room_id, 0) <= now:
+                posted += await self._post(place.room_id, content)
+                self._rests_until[place.room_id] = now + self._every_ms  # also while the feed does not tell of it
         return posted
 
     async def _newest(self) -> str | None:
@@ -111,14 +112,12 @@ class CheckpointPosts:
             start = rows[-1].position + 1
         return False
 
-    async def _post(self, room_id: str, content: dict[str, object], now: Millis) -> bool:
+    async def _post(self, room_id: str, content: dict[str, object]) -> bool:
         try:
             await self._homeserver.set_state(room_id, CHECKPOINT, "", content)
         except HomeserverRefusedError as error:
-            self._resting[room_id] = now + self._every_ms
             log.warning("checkpoint_refused", room_id=room_id, reason=error.message)
             return False
-        self._resting.pop(room_id, None)
         metrics.CHECKPOINTS_POSTED.inc()
         return True
 

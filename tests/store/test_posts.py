@@ -116,6 +116,17 @@ async def test_it_is_posted_once_a_period_and_the_first_time_after_one(fake_hub:
     assert shown(fake_hub, rooms["space"]) != first
 
 
+async def test_a_feed_that_does_not_tell_of_a_post_has_none_made_again_at_once(sqlite_hub: FakeHub) -> None:
+    await sqlite_hub.stage()
+    sqlite_hub.clock.now += HOUR
+    assert await posts_of(sqlite_hub).go_round() == 1
+    for wanted in (0, 1):
+        await sqlite_hub.add_person("contoso")
+        await sqlite_hub.entries()
+        sqlite_hub.clock.now += HOUR - 1 if wanted == 0 else 1
+        assert await posts_of(sqlite_hub).go_round() == wanted
+
+
 async def test_a_closed_engagement_gets_none(fake_hub: FakeHub) -> None:
     rooms = await fake_hub.stage()
     await fake_hub.api("POST", "/v1/partnerships/acme/close", {"reason": "done"})
