@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 LOOK_MS = MINUTE
 PAGE = 200
+DERIVED = frozenset({"index.published"})
+"""Kinds of entries that follow from others by themselves."""
 
 
 def open_posts(
@@ -107,7 +109,7 @@ class CheckpointPosts:
                 rows = await LedgerStore(connection).page(
                     start=start, limit=min(PAGE, end - start), kind=None, room=None
                 )
-            if not rows or not all(map(_is_post, rows)):
+            if not rows or not all(map(is_echo, rows)):
                 return bool(rows)
             start = rows[-1].position + 1
         return False
@@ -122,6 +124,6 @@ class CheckpointPosts:
         return True
 
 
-def _is_post(row: EntryRow) -> bool:
-    """Whether the entry is of a checkpoint that was posted."""
-    return row.kind == "state.changed" and json.loads(row.body)["data"]["type"] == CHECKPOINT
+def is_echo(row: EntryRow) -> bool:
+    """Whether the entry is of a checkpoint that was posted, or is what the log makes of its own entries."""
+    return row.kind in DERIVED or (row.kind == "state.changed" and json.loads(row.body)["data"]["type"] == CHECKPOINT)

@@ -10,8 +10,8 @@ import pytest
 
 from audit.keys import verify_ed25519
 from audit.note import Checkpoint, open_note, split_note
-from audit.store import CosignedRow
-from bridge.posts import CheckpointPosts
+from audit.store import CosignedRow, EntryRow
+from bridge.posts import CheckpointPosts, is_echo
 from config.clock import HOUR, MINUTE
 from config.settings import LedgerSettings
 from spaces.gateway import HomeserverRefusedError
@@ -91,6 +91,16 @@ async def test_posts_alone_are_no_reason_to_post(fake_hub: FakeHub) -> None:
     assert len(await fake_hub.entries()) > size
     assert await a_round(fake_hub) == 2
     assert await a_round(fake_hub) == 0
+
+
+def test_what_follows_from_other_entries_is_no_reason_either() -> None:
+    def row(kind: str, event_type: str = "") -> EntryRow:
+        return EntryRow(
+            position=1, kind=kind, at=1, room=None, body=json.dumps({"data": {"type": event_type}}).encode()
+        )
+
+    assert [is_echo(row("index.published")), is_echo(row("state.changed", CHECKPOINT))] == [True, True]
+    assert [is_echo(row("hub.started")), is_echo(row("state.changed", "m.room.topic"))] == [False, False]
 
 
 async def test_many_posts_are_no_reason_either(sqlite_hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
