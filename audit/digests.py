@@ -57,16 +57,12 @@ class Digests:
         block = max(1, _HELD // _RECORD // (len(self._runs) + 1))
         starts = [sum(self._runs[:at]) for at in range(len(self._runs))]
         runs = [_records(self._sorted, start, count, block) for start, count in zip(starts, self._runs, strict=True)]
-        found: tuple[int, int] | None = None
-        first = b""
-        for one, two in pairwise(merge(*runs, sorted(self._fresh))):
-            if one[:_KEY] != two[:_KEY]:
-                continue
-            if first[:_KEY] != one[:_KEY]:
-                first = one
-            pair = int.from_bytes(two[_KEY:], "big"), int.from_bytes(first[_KEY:], "big")
-            found = pair if found is None else min(found, pair)
-        return found
+        repeated = (
+            (int.from_bytes(two[_KEY:], "big"), int.from_bytes(one[_KEY:], "big"))
+            for one, two in pairwise(merge(*runs, sorted(self._fresh)))
+            if one[:_KEY] == two[:_KEY]
+        )
+        return min(repeated, default=None)
 
 
 def digest_key(digest: str) -> bytes:

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 LOOK_MS = MINUTE
 PAGE = 200
+DERIVED = frozenset({"index.published"})
+"""Kinds of entries that follow from others by themselves."""
 
 
 def open_posts(
@@ -55,7 +57,7 @@ class CheckpointPosts:
         self._clock = clock
         self._every_ms = every_ms
         self._cosignatures = cosignatures
-        self._resting: dict[str, Millis] = {}
+        self._rests_until: dict[str, Millis] = {}
 
     async def run(self) -> None:
         """Go round until cancelled; on PostgreSQL one hub at a time does."""
@@ -88,8 +90,9 @@ class CheckpointPosts:
         for place in places:
             if place.size not in grown:
                 grown[place.size] = await self._grew(place.size, size)
-            if grown[place.size] and self._resting.get(place.room_id, 0) <= now:
-                posted += await self._post(place.room_id, content, now)
+            if grown[place.size] and self._rests_until.get(place.room_id, 0) <= now:
+                posted += await self._post(place.room_id, content)
+                self._rests_until[place.room_id] = now + self._every_ms  # also while the feed does not tell of it
         return posted
 
     async def _newest(self) -> str | None:
@@ -106,23 +109,21 @@ class CheckpointPosts:
                 rows = await LedgerStore(connection).page(
                     start=start, limit=min(PAGE, end - start), kind=None, room=None
                 )
-            if not rows or not all(map(_is_post, rows)):
+            if not rows or not all(map(is_echo, rows)):
                 return bool(rows)
             start = rows[-1].position + 1
         return False
 
-    async def _post(self, room_id: str, content: dict[str, object], now: Millis) -> bool:
+    async def _post(self, room_id: str, content: dict[str, object]) -> bool:
         try:
             await self._homeserver.set_state(room_id, CHECKPOINT, "", content)
         except HomeserverRefusedError as error:
-            self._resting[room_id] = now + self._every_ms
             log.warning("checkpoint_refused", room_id=room_id, reason=error.message)
             return False
-        self._resting.pop(room_id, None)
         metrics.CHECKPOINTS_POSTED.inc()
         return True
 
 
-def _is_post(row: EntryRow) -> bool:
-    """Whether the entry is of a checkpoint that was posted."""
-    return row.kind == "state.changed" and json.loads(row.body)["data"]["type"] == CHECKPOINT
+def is_echo(row: EntryRow) -> bool:
+    """Whether the entry is of a checkpoint that was posted, or is what the log makes of its own entries."""
+    return row.kind in DERIVED or (row.kind == "state.changed" and json.loads(row.body)["data"]["type"] == CHECKPOINT)

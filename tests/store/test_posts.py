@@ -10,8 +10,8 @@ import pytest
 
 from audit.keys import verify_ed25519
 from audit.note import Checkpoint, open_note, split_note
-from audit.store import CosignedRow
-from bridge.posts import CheckpointPosts
+from audit.store import CosignedRow, EntryRow
+from bridge.posts import CheckpointPosts, is_echo
 from config.clock import HOUR, MINUTE
 from config.settings import LedgerSettings
 from spaces.gateway import HomeserverRefusedError
@@ -93,6 +93,16 @@ async def test_posts_alone_are_no_reason_to_post(fake_hub: FakeHub) -> None:
     assert await a_round(fake_hub) == 0
 
 
+def test_what_follows_from_other_entries_is_no_reason_either() -> None:
+    def row(kind: str, event_type: str = "") -> EntryRow:
+        return EntryRow(
+            position=1, kind=kind, at=1, room=None, body=json.dumps({"data": {"type": event_type}}).encode()
+        )
+
+    assert [is_echo(row("index.published")), is_echo(row("state.changed", CHECKPOINT))] == [True, True]
+    assert [is_echo(row("hub.started")), is_echo(row("state.changed", "m.room.topic"))] == [False, False]
+
+
 async def test_many_posts_are_no_reason_either(sqlite_hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where more of them are in the log than are read at a time."""
     monkeypatch.setattr("bridge.posts.PAGE", 1)
@@ -114,6 +124,17 @@ async def test_it_is_posted_once_a_period_and_the_first_time_after_one(fake_hub:
     fake_hub.clock.now += 1
     assert await a_round(fake_hub) == 1
     assert shown(fake_hub, rooms["space"]) != first
+
+
+async def test_a_feed_that_does_not_tell_of_a_post_has_none_made_again_at_once(sqlite_hub: FakeHub) -> None:
+    await sqlite_hub.stage()
+    sqlite_hub.clock.now += HOUR
+    assert await posts_of(sqlite_hub).go_round() == 1
+    for wanted in (0, 1):
+        await sqlite_hub.add_person("contoso")
+        await sqlite_hub.entries()
+        sqlite_hub.clock.now += HOUR - 1 if wanted == 0 else 1
+        assert await posts_of(sqlite_hub).go_round() == wanted
 
 
 async def test_a_closed_engagement_gets_none(fake_hub: FakeHub) -> None:

@@ -167,6 +167,18 @@ def test_results_come_in_the_order_of_the_tasks(method: Method, tasks: int) -> N
         assert list(workers(abs, range(tasks))) == list(range(tasks))
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_processes_never_hear_of_ctrl_c(method: Method) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Workers(2, least=1, method=method) as workers:
+        assert list(workers(_ignores_interrupts, range(4))) == [True] * 4
+    assert signal.getsignal(signal.SIGINT) is before is not signal.SIG_IGN
+
+
+def _ignores_interrupts(_task: int) -> bool:
+    return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
 def test_an_error_in_the_middle_leaves_no_process(large: Files) -> None:
     with pytest.raises(VerificationError), Workers(2, least=1, method="fork") as workers:
         verify_bundle(large.without("tile/entries/003"), LOG_KEY.public, verify_ed25519, run=workers)
