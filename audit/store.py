@@ -61,6 +61,7 @@ _COVERED = """SELECT e.position, e.kind, e.at, e.room, e.body,
                      CASE WHEN c.size > $1 THEN c.checkpoint ELSE h.checkpoint END
               FROM ledger_entry AS e JOIN ledger_head AS h ON h.id = 1 LEFT JOIN ledger_cosigned AS c ON c.id = 1
               WHERE e.position = $1 AND h.checkpoint IS NOT NULL"""
+PAGE = 1_000
 EMPTY_HEAD = LedgerHead(size=0, root=EMPTY_ROOT, last_at=0, signed_size=0, checkpoint=None)
 
 
@@ -135,10 +136,15 @@ class LedgerStore:
 
     async def disclosures(self, before: int) -> AsyncIterator[Sequence[tuple[int, str]]]:
         """Every disclosure of entries before position ``before``: (position, disclosure), in order, some at a time."""
-        columns = (ledger_disclosure.c.position, ledger_disclosure.c.disclosure)
-        statement = select(*columns).where(ledger_disclosure.c.position < before).order_by(*columns)
-        async for rows in (await self._tx.stream(statement)).partitions(1_000):
-            yield [(row.position, row.disclosure) for row in rows]
+        columns, after = (ledger_disclosure.c.position, ledger_disclosure.c.disclosure), (-1, "")
+        own = select(*columns).where(ledger_disclosure.c.position < before).order_by(*columns).limit(PAGE)
+        while True:
+            rows = [(at, text) for at, text in await self._tx.execute(own.where(tuple_(*columns) > tuple_(*after)))]
+            if rows:
+                yield rows
+                after = rows[-1]
+            if len(rows) < PAGE:
+                return
 
     async def slice(self, start: int, end: int) -> list[tuple[str, bytes]]:
         """Kind and bytes of the entries ``start … end - 1``."""
