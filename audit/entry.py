@@ -15,6 +15,7 @@ An entry is canonical JSON (``audit.canonical``) with these members, absent ones
     companies   sorted ids of the companies that the entry concerns
     data        what the kind says
     sd          digests of disclosures: personal data that can be erased without touching the log
+    salt        random, so that nobody guesses from an entry's hash what it says
     commit      place of the commitment to sealed content: {"hmac": …, "blob": …}
 
 A disclosure is base64url(JSON [salt, name, value]); its digest base64url(SHA-256(ASCII of the disclosure)), as in
@@ -37,7 +38,7 @@ VERSION = 1
 SALT_SIZE = 16
 
 _REQUIRED = {"v", "kind", "at", "source", "source_seq", "actor", "actor_seq", "data"}
-_OPTIONAL = {"room", "room_seq", "engagement", "companies", "sd", "commit"}
+_OPTIONAL = {"room", "room_seq", "engagement", "companies", "sd", "salt", "commit"}
 
 
 class EntryError(Exception):
@@ -130,7 +131,7 @@ class Place:
     room_seq: int | None
 
 
-def draft_body(draft: Draft, digests: Sequence[str]) -> dict[str, Any]:
+def draft_body(draft: Draft, digests: Sequence[str], salt: bytes = b"") -> dict[str, Any]:
     """The members of an entry that the draft gives; ``digests`` are those of its disclosures."""
     body: dict[str, Any] = {"v": VERSION, "kind": draft.kind, "actor": dict(draft.actor), "data": dict(draft.data)}
     if draft.room is not None:
@@ -141,6 +142,8 @@ def draft_body(draft: Draft, digests: Sequence[str]) -> dict[str, Any]:
         body["companies"] = sorted(set(draft.companies))
     if digests:
         body["sd"] = sorted(digests)
+    if salt:
+        body["salt"] = _base64url(salt)
     return body
 
 
@@ -205,7 +208,7 @@ def _is_sorted_set(value: object) -> bool:
 
 
 _FORMS: Mapping[str, Callable[[object], bool]] = {
-    **dict.fromkeys(("kind", "source", "room", "engagement"), _is_text),
+    **dict.fromkeys(("kind", "source", "room", "engagement", "salt"), _is_text),
     **dict.fromkeys(("v", "at", "source_seq", "actor_seq", "room_seq"), _is_number),
     **dict.fromkeys(("data", "commit"), _is_object),
     **dict.fromkeys(("companies", "sd"), _is_sorted_set),

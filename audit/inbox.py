@@ -38,7 +38,7 @@ class Inbox:
                 for name, value in sorted(draft.disclose.items())
             ]
             digests = [item.digest() for item in hidden]
-            body = canonical_json(draft_body(draft, digests)).decode()
+            body = canonical_json(draft_body(draft, digests, self._random_bytes(SALT_SIZE))).decode()
             rows.append({"at": now, "source": self._source, "source_seq": number, "body": body})
             disclosures += [
                 {"digest": digest, "disclosure": item.encode()} for digest, item in zip(digests, hidden, strict=True)

@@ -14,6 +14,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit.entry import Draft, Place, actor_key, seal_entry, system_actor
+from audit.index import scopes_of
+from audit.indexing import Indexer
 from audit.inbox import Inbox
 from audit.note import Checkpoint
 from audit.signer import CheckpointSigner, SignerRefusedError
@@ -53,6 +55,7 @@ class Sequencer:
         self._notices = notices
         self._batch = batch
         self._edge = Edge()
+        self._indexer = Indexer()
         self._holding_back = False
 
     async def step(self) -> int:
@@ -82,6 +85,8 @@ class Sequencer:
                 return None
             before = await self._edge_at(head, store)
             entries = await _place(rows, head, store)
+            index = await self._indexer.index_of(entries, store)
+            entries += [] if index is None else [index]
             edge, tiles = before.append([leaf_hash(entry.body) for entry in entries])
             after = Head(edge.frontier.size, edge.frontier.root())
             await store.move_head(head, after, entries[-1].at)  # first: it keeps a second sequencer out
@@ -90,6 +95,8 @@ class Sequencer:
             behind = entries[-1].at - rows[-1].at
             await self._note_clock(tx, behind)
         self._edge, self._holding_back = edge, behind > CLOCK_TOLERANCE
+        if index is not None:
+            self._indexer.published(index)
         return Appended(entries=len(rows), head=after, tiles={**before.tiles(), **tiles})
 
     async def _note_clock(self, tx: AsyncConnection, behind: Millis) -> None:
@@ -186,7 +193,5 @@ async def _place(rows: Sequence[InboxRow], head: LedgerHead, store: LedgerStore)
 
 
 def _counter_keys(body: dict[str, Any]) -> list[tuple[str, str]]:
-    keys = [("actor", actor_key(body["actor"]))]
-    if "room" in body:
-        keys.append(("room", body["room"]))
-    return keys
+    """What an entry is counted under: its actor, and the scopes of the index."""
+    return [("actor", actor_key(body["actor"])), *((scope.kind, scope.id) for scope in scopes_of(body))]

@@ -175,6 +175,11 @@ class LedgerStore:
         rows = [{"scope": scope, "key": key, "value": value} for (scope, key), value in counters.items()]
         await self._tx.execute(statement, rows)
 
+    async def counts(self, scopes: Sequence[str]) -> list[tuple[str, str, int]]:
+        """Every (scope, key, last number) of ``scopes``."""
+        rows = await self._tx.execute(select(ledger_counter).where(ledger_counter.c.scope.in_(scopes)))
+        return [(row.scope, row.key, row.value) for row in rows]
+
     async def append(self, entries: Sequence[EntryRow]) -> None:
         """Store ``entries`` at their positions."""
         await self._tx.execute(
@@ -204,6 +209,11 @@ class LedgerStore:
                 update(ledger_disclosure).where(ledger_disclosure.c.digest == digest).values(position=position)
             )
 
+    async def add_disclosure(self, position: int, digest: str, disclosure: str) -> None:
+        """Keep a disclosure of the entry at ``position``."""
+        row = {"digest": digest, "disclosure": disclosure, "position": position}
+        await self._tx.execute(insert(ledger_disclosure).values(row))
+
     async def disclosures(self, before: int) -> list[tuple[int, str]]:
         """Every disclosure of entries before position ``before``, as (position, disclosure), in order."""
         columns = (ledger_disclosure.c.position, ledger_disclosure.c.disclosure)
@@ -219,6 +229,12 @@ class LedgerStore:
     async def entry(self, position: int) -> EntryRow | None:
         """The entry at ``position``."""
         row = (await self._tx.execute(select(ledger_entry).where(ledger_entry.c.position == position))).one_or_none()
+        return None if row is None else _entry(row)
+
+    async def newest(self, kind: str) -> EntryRow | None:
+        """The newest entry of ``kind``."""
+        newest = select(ledger_entry).where(ledger_entry.c.kind == kind).order_by(ledger_entry.c.position.desc())
+        row = (await self._tx.execute(newest.limit(1))).one_or_none()
         return None if row is None else _entry(row)
 
     async def page(self, *, start: int, limit: int, kind: str | None, room: str | None) -> list[EntryRow]:

@@ -1,0 +1,71 @@
+"""When an index entry is due, and making it: the last entry of a batch of the sequencer."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+
+from audit.entry import SALT_SIZE, Disclosure, Draft, Place, actor_key, draft_body, seal_entry, system_actor
+from audit.index import COMPANY, ROOM, SEED, SEED_SIZE, WHOLE, Index, counts_of, encode, index_data
+from audit.store import EntryRow, LedgerStore
+from config.clock import HOUR, Millis
+
+KIND = "index.published"
+SOURCE = "index"
+ACTOR = system_actor(SOURCE)
+ENTRIES_BETWEEN = 4_096
+
+
+class Indexer:
+    """Publishes an index with every hour and every 4,096 entries that came, and behind the export of a part of the log.
+
+    So such an export, which ends with the index behind its own entry, is never behind.
+    """
+
+    def __init__(self, *, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+        self._random_bytes = random_bytes
+        self._last: tuple[int, Millis] | None = None
+
+    async def index_of(self, entries: Sequence[EntryRow], store: LedgerStore) -> EntryRow | None:
+        """The index entry behind ``entries``, which are the newest of the log, where one is due; it is not stored.
+
+        Its disclosure and its numbers are, in the transaction of ``store``.
+        """
+        newest = entries[-1]
+        if self._last is None:
+            self._last = await self._newest(store, entries[0])
+        last, at = self._last
+        if not any(map(_exports_a_part, entries)) and newest.position - last < ENTRIES_BETWEEN and newest.at - at < HOUR:
+            return None
+        return await self._make(newest.position + 1, newest.at, store)
+
+    def published(self, entry: EntryRow) -> None:
+        """Note that ``entry`` was committed."""
+        self._last = entry.position, entry.at
+
+    @staticmethod
+    async def _newest(store: LedgerStore, first: EntryRow) -> tuple[int, Millis]:
+        """Position and time of the newest index; of the log's beginning, else of ``first``, where there is none."""
+        row = await store.newest(KIND) or await store.entry(0) or first
+        return row.position, row.at
+
+    async def _make(self, position: int, at: Millis, store: LedgerStore) -> EntryRow:
+        index = Index(counts_of(await store.counts([COMPANY, ROOM])), self._random_bytes(SEED_SIZE))
+        hidden = Disclosure(salt=self._random_bytes(SALT_SIZE), name=SEED, value=encode(index.seed))
+        draft = Draft(kind=KIND, actor=ACTOR, data=index_data(index))
+        body = draft_body(draft, [hidden.digest()], self._random_bytes(SALT_SIZE))
+        number = await self._number(store)
+        place = Place(at=at, source=SOURCE, source_seq=number, actor_seq=number, room_seq=None)
+        await store.add_disclosure(position, hidden.digest(), hidden.encode())
+        return EntryRow(position=position, kind=KIND, at=at, room=None, body=seal_entry(body, place))
+
+    @staticmethod
+    async def _number(store: LedgerStore) -> int:
+        """The number of the next index, as of its source so of its actor: nobody else uses either."""
+        counter = ("actor", actor_key(ACTOR))
+        number = (await store.counters([counter]))[counter] + 1
+        await store.save_counters({counter: number})
+        return number
+
+
+def _exports_a_part(entry: EntryRow) -> bool:
+    return entry.kind == "audit.exported" and json.loads(entry.body)["data"].get("scope") != WHOLE
