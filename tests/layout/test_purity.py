@@ -14,8 +14,8 @@ POLICY = [f"spaces.policy.{path.stem}" for path in sorted(ROOT.glob("spaces/poli
 LEDGER = [
     f"audit.{name}"
     for name in (
-        *("canonical", "cosignature", "entry", "kinds", "note", "printable", "proof", "quorum", "sshsig", "tiles"),
-        *("tree", "verify", "witness"),
+        *("canonical", "cosignature", "disclosures", "entry", "kinds", "manifest", "note", "parts", "printable"),
+        *("proof", "quorum", "sshsig", "structure", "tiles", "tree", "verify", "walk", "witness"),
     )
 ]
 MODELS = [

@@ -1,0 +1,101 @@
+"""The manifest of a bundle: who exported what, and the hash of every file. Pure."""
+
+import base64
+from hashlib import sha256
+from typing import Any
+
+from audit.canonical import CanonicalError, canonical_json
+from audit.note import NoteError, VerifierKey, Verify
+from audit.parts import (
+    CHANGED,
+    CHECKPOINT,
+    DISCLOSURES,
+    FORMAT,
+    LOG_KEY,
+    MANIFEST,
+    MANIFEST_SIGNATURE,
+    NAMESPACE,
+    SIGNERS,
+    Bundle,
+    Report,
+    VerificationError,
+    read_part,
+    signers_line,
+    strict_json,
+)
+from audit.sshsig import SshSignatureError, ssh_verify
+from audit.walk import Walk
+
+
+def check_manifest(bundle: Bundle, report: Report, walk: Walk, verify: Verify) -> None:
+    """Check the manifest's signature by the export key that the log itself names, then every file against it.
+
+    Raises:
+        VerificationError: A check failed.
+    """
+    manifest, signature = read_part(bundle, MANIFEST, "manifest"), read_part(bundle, MANIFEST_SIGNATURE, "manifest")
+    try:
+        export_key = VerifierKey.parse(str(walk.first["data"]["export_key"]))
+        ssh_verify(manifest, NAMESPACE, export_key.public_key, signature, verify)
+        listed = strict_json(manifest)
+        files = _hashes(listed["files"])
+        form, summary = listed["format"], {name: listed[name] for name in ("checkpoint", "counts")}
+        fits = form == FORMAT and canonical_json(summary) == canonical_json(_summary(report))
+        recorded = _recorded(listed, walk)
+    except KeyError as error:
+        raise VerificationError("manifest", f"has no {error.args[0]}", where=MANIFEST, meaning=CHANGED) from None
+    except (NoteError, SshSignatureError, CanonicalError, ValueError, TypeError, RecursionError) as error:
+        raise VerificationError("manifest", str(error), where=MANIFEST, meaning=CHANGED) from None
+    if not fits:
+        raise VerificationError("manifest", "is of another export", where=MANIFEST, meaning=CHANGED)
+    if not recorded:
+        detail = "does not say who exported what as the log has it"
+        raise VerificationError("manifest", detail, where=MANIFEST, meaning=CHANGED)
+    _files(bundle, files)
+    if read_part(bundle, LOG_KEY, "keys") != f"{report.key}\n".encode():
+        raise VerificationError("keys", "is not the key you hold", where=LOG_KEY, meaning=CHANGED)
+    if read_part(bundle, SIGNERS, "keys") != signers_line(export_key).encode():
+        raise VerificationError("keys", "is not the key that the log names", where=SIGNERS, meaning=CHANGED)
+    report.files, report.export = len(files) + 2, str(listed["export"])
+
+
+def _hashes(listed: Any) -> dict[str, str]:
+    if not isinstance(listed, dict) or not all(isinstance(value, str) for value in listed.values()):
+        raise ValueError("files is not an object of hashes")
+    return listed
+
+
+def _recorded(manifest: dict[str, Any], walk: Walk) -> bool:
+    """Whether the entry that the manifest names says who made this export, and of what."""
+    names = ("entry", "export", "exported_by", "query", "exclusions")
+    position, export, person, query, exclusions = (manifest[name] for name in names)
+    entry = walk.exports.get(position) if type(position) is int else None
+    if entry is None:
+        return False
+    whole = {"scope": entry["data"].get("scope")} == query and exclusions == []
+    return bool(whole and entry["actor"] == {"person": person} and entry["data"].get("export") == export)
+
+
+def _summary(report: Report) -> dict[str, Any]:
+    """What a manifest must say of the log."""
+    checkpoint, kinds = report.checkpoint, dict(report.kinds)
+    root = base64.b64encode(checkpoint.root).decode()
+    return {
+        "checkpoint": {"origin": checkpoint.origin, "size": checkpoint.size, "root": root},
+        "counts": {"entries": checkpoint.size, "by_kind": kinds},
+    }
+
+
+def _files(bundle: Bundle, files: dict[str, str]) -> None:
+    try:
+        names = bundle.names() - {MANIFEST, MANIFEST_SIGNATURE}
+    except OSError as error:
+        where, reason = str(error.filename or ""), error.strerror or str(error)
+        raise VerificationError("files", reason, where=where, meaning="a folder cannot be read here") from None
+    if missing := sorted({CHECKPOINT, LOG_KEY, SIGNERS, DISCLOSURES, *files} - names):
+        raise VerificationError("files", "is missing", where=missing[0], meaning="the export is not whole")
+    if extra := sorted(names - files.keys()):
+        raise VerificationError("files", "is not part of the export", where=extra[0], meaning="a file was added")
+    for name, expected in sorted(files.items()):
+        if sha256(read_part(bundle, name, "files")).hexdigest() != expected:
+            raise VerificationError("files", "does not have the listed hash", where=name, meaning=CHANGED)
