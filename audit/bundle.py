@@ -3,20 +3,18 @@
 import base64
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import resources
 
 from audit.keys import SigningKey
 from audit.note import VerifierKey
-from audit.sshsig import ssh_sign
-from audit.store import LedgerStore
-from audit.tiles import TILE_WIDTH, bundle_widths, encode_bundle, entries_path, tile_path, tile_widths
-from audit.verify import (
+from audit.parts import (
     CHECKPOINT,
     DISCLOSURES,
     FORMAT,
+    INDEXES,
     LOG_KEY,
     MANIFEST,
     MANIFEST_SIGNATURE,
@@ -24,6 +22,9 @@ from audit.verify import (
     SIGNERS,
     signers_line,
 )
+from audit.sshsig import ssh_sign
+from audit.store import LedgerStore
+from audit.tiles import TILE_WIDTH, bundle_widths, encode_bundle, entries_path, tile_path, tile_widths
 from config.clock import Millis, iso
 from config.db import Database
 
@@ -88,9 +89,16 @@ async def _files(
             stored = await LedgerStore(connection).tile(level, index)
         yield tile_path(level, index, width), b"".join(stored[:width])
     async with db.read() as connection:
+        seeds = await LedgerStore(connection).seeds(order.size)
         disclosures = await LedgerStore(connection).disclosures(order.size)
+    yield INDEXES, disclosure_lines(seeds)
+    yield DISCLOSURES, disclosure_lines(disclosures)
+
+
+def disclosure_lines(disclosures: Sequence[tuple[int, str]]) -> bytes:
+    """A file of (position, disclosure)."""
     lines = [json.dumps({"entry": entry, "disclosure": text}, sort_keys=True) for entry, text in disclosures]
-    yield DISCLOSURES, "".join(f"{line}\n" for line in lines).encode()
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _manifest(order: ExportOrder, hashes: dict[str, str], kinds: Counter[str]) -> bytes:

@@ -1,17 +1,16 @@
 """Index entries: how many entries each company and each room has so far, committed to without naming any of them.
 
-What shows that a part of the log is whole. An ``index.published`` entry holds the root of a small Merkle tree (RFC 9162,
-section 2.1.1) with one leaf for each company and each room: its number of entries in front of that entry. Whoever gets
-the trail of one company is shown its one leaf; the other leaves stay hashes that cannot be guessed, for each is salted
-from a seed, and their number is rounded up. The seed is a disclosure beside the log: with it, whoever verifies the whole
-log computes every index anew. Pure.
+What shows that a part of the log is whole. An ``index.published`` entry holds the root of a small Merkle tree
+(RFC 9162, section 2.1.1) with one leaf for each company and each room: its number of entries in front of that entry.
+Whoever gets the trail of one company is shown its one leaf; the other leaves stay hashes that cannot be guessed, for
+each is salted from a seed, and their number is rounded up. The seed is a disclosure beside the log: with it, whoever
+verifies the whole log computes every index anew. Pure.
 
 What belongs to a company here are the entries of its rooms: those that have a ``room`` and name the company.
 """
 
 import base64
 import hmac
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -119,21 +118,6 @@ class Index:
         return levels
 
 
-class Tally:
-    """Counts the entries of every scope, as the log is read from its beginning."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[Scope] = Counter()
-
-    def take(self, entry: Mapping[str, Any]) -> None:
-        """Count the next entry."""
-        self._counts.update(scopes_of(entry))
-
-    def agrees(self, entry: Mapping[str, Any], seed: bytes) -> bool:
-        """Whether the index ``entry`` commits to what was counted so far, with the seed that belongs to it."""
-        return bool(entry["data"] == index_data(Index(dict(self._counts), seed)))
-
-
 def index_data(index: Index) -> dict[str, Any]:
     """The ``data`` of the entry that publishes ``index``."""
     return {"root": encode(index.root), "leaves": index.size}
@@ -147,3 +131,12 @@ def counts_of(rows: Iterable[tuple[str, str, int]]) -> dict[Scope, int]:
 def encode(data: bytes) -> str:
     """``data`` in base64."""
     return base64.b64encode(data).decode()
+
+
+def decode(text: str) -> bytes:
+    """The value of base64.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return base64.b64decode(text, validate=True)

@@ -38,7 +38,7 @@ def check_manifest(bundle: Bundle, report: Report, walk: Walk, verify: Verify) -
         export_key = VerifierKey.parse(str(walk.first["data"]["export_key"]))
         ssh_verify(manifest, NAMESPACE, export_key.public_key, signature, verify)
         listed = strict_json(manifest)
-        files = _hashes(listed["files"])
+        files = hashes_in(listed["files"])
         form, summary = listed["format"], {name: listed[name] for name in ("checkpoint", "counts")}
         fits = form == FORMAT and canonical_json(summary) == canonical_json(_summary(report))
         recorded = _recorded(listed, walk)
@@ -51,15 +51,17 @@ def check_manifest(bundle: Bundle, report: Report, walk: Walk, verify: Verify) -
     if not recorded:
         detail = "does not say who exported what as the log has it"
         raise VerificationError("manifest", detail, where=MANIFEST, meaning=CHANGED)
-    _files(bundle, files)
-    if read_part(bundle, LOG_KEY, "keys") != f"{report.key}\n".encode():
-        raise VerificationError("keys", "is not the key you hold", where=LOG_KEY, meaning=CHANGED)
-    if read_part(bundle, SIGNERS, "keys") != signers_line(export_key).encode():
-        raise VerificationError("keys", "is not the key that the log names", where=SIGNERS, meaning=CHANGED)
+    check_files(bundle, files, {CHECKPOINT, LOG_KEY, SIGNERS, DISCLOSURES})
+    check_keys(bundle, report.key, export_key)
     report.files, report.export = len(files) + 2, str(listed["export"])
 
 
-def _hashes(listed: Any) -> dict[str, str]:
+def hashes_in(listed: Any) -> dict[str, str]:
+    """The hashes of a manifest, by file.
+
+    Raises:
+        ValueError: They are none.
+    """
     if not isinstance(listed, dict) or not all(isinstance(value, str) for value in listed.values()):
         raise ValueError("files is not an object of hashes")
     return listed
@@ -86,13 +88,30 @@ def _summary(report: Report) -> dict[str, Any]:
     }
 
 
-def _files(bundle: Bundle, files: dict[str, str]) -> None:
+def check_keys(bundle: Bundle, log_key: VerifierKey, export_key: VerifierKey) -> None:
+    """Return when the keys in the bundle are those that are trusted.
+
+    Raises:
+        VerificationError: They are not.
+    """
+    if read_part(bundle, LOG_KEY, "keys") != f"{log_key}\n".encode():
+        raise VerificationError("keys", "is not the key you hold", where=LOG_KEY, meaning=CHANGED)
+    if read_part(bundle, SIGNERS, "keys") != signers_line(export_key).encode():
+        raise VerificationError("keys", "is not the key that the log names", where=SIGNERS, meaning=CHANGED)
+
+
+def check_files(bundle: Bundle, files: dict[str, str], needed: set[str]) -> None:
+    """Return when the bundle has ``files`` with these hashes, the ``needed`` ones among them, and no other.
+
+    Raises:
+        VerificationError: It has not.
+    """
     try:
         names = bundle.names() - {MANIFEST, MANIFEST_SIGNATURE}
     except OSError as error:
         where, reason = str(error.filename or ""), error.strerror or str(error)
         raise VerificationError("files", reason, where=where, meaning="a folder cannot be read here") from None
-    if missing := sorted({CHECKPOINT, LOG_KEY, SIGNERS, DISCLOSURES, *files} - names):
+    if missing := sorted({*needed, *files} - names):
         raise VerificationError("files", "is missing", where=missing[0], meaning="the export is not whole")
     if extra := sorted(names - files.keys()):
         raise VerificationError("files", "is not part of the export", where=extra[0], meaning="a file was added")

@@ -14,9 +14,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit.entry import Draft, Place, actor_key, seal_entry, system_actor
+from audit.inbox import Inbox
 from audit.index import scopes_of
 from audit.indexing import Indexer
-from audit.inbox import Inbox
 from audit.note import Checkpoint
 from audit.signer import CheckpointSigner, SignerRefusedError
 from audit.store import EntryRow, InboxRow, LedgerHead, LedgerStore

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Row, delete, exists, func, insert, select, tuple_, update
+from sqlalchemy import Row, delete, exists, func, insert, not_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -68,6 +68,9 @@ class CosignedRow:
     checkpoint: bytes
 
 
+_of_index = ledger_disclosure.c.position.in_(
+    select(ledger_entry.c.position).where(ledger_entry.c.kind == "index.published")
+)
 EMPTY_HEAD = LedgerHead(size=0, root=EMPTY_ROOT, last_at=0, signed_size=0, checkpoint=None)
 
 
@@ -215,9 +218,15 @@ class LedgerStore:
         await self._tx.execute(insert(ledger_disclosure).values(row))
 
     async def disclosures(self, before: int) -> list[tuple[int, str]]:
-        """Every disclosure of entries before position ``before``, as (position, disclosure), in order."""
+        """Every disclosure of entries before position ``before``, as (position, disclosure), in order; no seeds."""
         columns = (ledger_disclosure.c.position, ledger_disclosure.c.disclosure)
-        statement = select(*columns).where(ledger_disclosure.c.position < before).order_by(*columns)
+        statement = select(*columns).where(ledger_disclosure.c.position < before, not_(_of_index)).order_by(*columns)
+        return [(row.position, row.disclosure) for row in await self._tx.execute(statement)]
+
+    async def seeds(self, before: int) -> list[tuple[int, str]]:
+        """The disclosures of the seeds of index entries before position ``before``, as (position, disclosure)."""
+        columns = (ledger_disclosure.c.position, ledger_disclosure.c.disclosure)
+        statement = select(*columns).where(ledger_disclosure.c.position < before, _of_index).order_by(columns[0])
         return [(row.position, row.disclosure) for row in await self._tx.execute(statement)]
 
     async def bodies(self, start: int, end: int) -> list[bytes]:

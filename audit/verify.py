@@ -6,6 +6,7 @@ Pure: files come in through :class:`Bundle`, signatures through :class:`audit.no
 """
 
 from audit.disclosures import check_disclosures
+from audit.indexes import read_seeds
 from audit.manifest import check_manifest
 from audit.note import Checkpoint, NoteError, VerifierKey, Verify, open_note
 from audit.parts import (
@@ -59,7 +60,7 @@ def verify_bundle(
     note = read_part(bundle, CHECKPOINT, "checkpoint")
     checkpoint = open_checkpoint(note, key, verify)
     report = Report(checkpoint=checkpoint, key=key, note=note)
-    walk = Walk(report)
+    walk = Walk(report, read_seeds(bundle))
     edge = check_entries(bundle, checkpoint, walk, progress)
     if edge.frontier.root() != checkpoint.root:
         raise VerificationError("root", "the entries do not hash to the checkpoint's root", meaning=CHANGED)

@@ -1,14 +1,19 @@
 """The meaning of a log's entries, read in order: form, time, and the unbroken numbers of every source. Pure."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from audit.canonical import CanonicalError
 from audit.entry import EntryError, actor_key, parse_entry
+from audit.index import COMPANY, ROOM, Scope
+from audit.indexes import check_index
 from audit.parts import GAP, MALFORMED, Report, VerificationError
 
-LANDMARKS = frozenset({"log.opened", "audit.exported"})
+LANDMARKS = frozenset({"log.opened", "audit.exported", "index.published"})
 """Kinds of entries that say something of the log itself, and are looked at one by one."""
+
+NO_SEEDS: Mapping[int, str] = {}
 
 
 class Walk:
@@ -17,8 +22,10 @@ class Walk:
     ``wrong`` is the first thing that does not fit; whether the log says so is known when its root was found.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, seeds: Mapping[int, str] = NO_SEEDS) -> None:
         self._report = report
+        self._seeds = seeds
+        self._companies: Counter[str] = Counter()
         self._last: dict[tuple[str, str], int] = {}
         self._at = 0
         self.position = 0
@@ -63,6 +70,8 @@ class Walk:
                 detail = f"has {name}_seq {number} of {key}, expected {expected}"
                 raise VerificationError("sequence", detail, where=where, meaning=GAP)
             self._last[name, key] = number
+        if "room" in entry:
+            self._companies.update(entry.get("companies", ()))
         if repeated := self.digests.keys() & entry.get("sd", ()):
             detail = f"repeats the digest of a disclosure of entry {self.digests[min(repeated)]:,}"
             raise VerificationError("meaning", detail, where=where, meaning=MALFORMED)
@@ -82,6 +91,15 @@ class Walk:
             self.first = entry
         if entry["kind"] == "audit.exported":
             self.exports[self.position] = entry
+        if entry["kind"] == "index.published":
+            self._check_index(entry)
+
+    def _check_index(self, entry: dict[str, Any]) -> None:
+        counts = {Scope(COMPANY, name): count for name, count in self._companies.items()}
+        counts |= {Scope(ROOM, name): count for (kind, name), count in self._last.items() if kind == "room"}
+        check_index(entry, self.position, counts, self._seeds.get(self.position))
+        for digest in entry["sd"]:
+            del self.digests[digest]  # nothing personal: it is no disclosure that may be withheld
 
 
 def _numbers(entry: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
