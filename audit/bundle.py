@@ -91,7 +91,8 @@ async def _files(
     async with db.read() as connection:
         seeds = await LedgerStore(connection).seeds(order.size)
         disclosures = await LedgerStore(connection).disclosures(order.size)
-    yield INDEXES, disclosure_lines(seeds)
+    if seeds:
+        yield INDEXES, disclosure_lines(seeds)
     yield DISCLOSURES, disclosure_lines(disclosures)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from audit.entry import Disclosure, EntryError
 from audit.index import SEED, Index, Scope, decode, index_data
-from audit.parts import CHANGED, INDEXES, Bundle, VerificationError, read_part, strict_json
+from audit.parts import CHANGED, INDEXES, Bundle, VerificationError, strict_json
 
 MISCOUNTED = "an export of one company or room could leave something out unnoticed"
 
@@ -19,9 +19,13 @@ def read_seeds(bundle: Bundle) -> dict[int, str]:
         VerificationError: The file is malformed or unreadable.
     """
     seeds: dict[int, str] = {}
-    if INDEXES not in bundle.names():
+    try:
+        text = bundle.read(INDEXES)
+    except FileNotFoundError:
         return seeds
-    text = read_part(bundle, INDEXES, "index")
+    except OSError as error:
+        detail, meaning = f"cannot read it: {error.strerror or error}", "a file cannot be read here"
+        raise VerificationError("index", detail, where=INDEXES, meaning=meaning) from None
     if text and not text.endswith(b"\n"):
         raise VerificationError("index", "ends in the middle of a line", where=INDEXES, meaning=CHANGED)
     for number, line in enumerate(text.split(b"\n")[:-1], start=1):

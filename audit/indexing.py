@@ -34,11 +34,8 @@ class Indexer:
         if self._last is None:
             self._last = await self._newest(store, entries[0])
         last, at = self._last
-        if (
-            not any(map(_exports_a_part, entries))
-            and newest.position - last < ENTRIES_BETWEEN
-            and newest.at - at < HOUR
-        ):
+        soon = newest.position - last < ENTRIES_BETWEEN and newest.at - at < HOUR
+        if soon and not any(map(_exports_a_part, entries)):
             return None
         return await self._make(newest.position + 1, newest.at, store)
 
