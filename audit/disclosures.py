@@ -1,17 +1,20 @@
 """The disclosures of a bundle: personal data beside the log, each bound to its entry by a digest. Pure."""
 
+from collections.abc import Mapping
+
 from audit.entry import Disclosure, EntryError
-from audit.parts import CHANGED, DISCLOSURES, Bundle, Report, VerificationError, read_part, strict_json
-from audit.walk import Walk
+from audit.parts import CHANGED, DISCLOSURES, Bundle, VerificationError, read_part, strict_json
 
 
-def check_disclosures(bundle: Bundle, report: Report, walk: Walk) -> None:
-    """Check that every disclosure belongs to the entry that it names, and count them.
+def check_disclosures(bundle: Bundle, digests: Mapping[str, int]) -> tuple[int, int]:
+    """Check that every disclosure belongs to the entry that it names; how many there are, and how many are withheld.
+
+    ``digests`` are those of the entries, with the number of the entry.
 
     Raises:
         VerificationError: One does not.
     """
-    open_digests, text = dict(walk.digests), read_part(bundle, DISCLOSURES, "disclosures")
+    open_digests, text, found = dict(digests), read_part(bundle, DISCLOSURES, "disclosures"), 0
     if text and not text.endswith(b"\n"):
         raise VerificationError("disclosures", "ends in the middle of a line", where=DISCLOSURES, meaning=CHANGED)
     for number, line in enumerate(text.split(b"\n")[:-1], start=1):
@@ -25,5 +28,5 @@ def check_disclosures(bundle: Bundle, report: Report, walk: Walk) -> None:
         if position is None or type(item.get("entry")) is not int or item["entry"] != position or len(item) != 2:
             detail = "does not belong to the entry it names"
             raise VerificationError("disclosures", detail, where=where, meaning=CHANGED)
-        report.disclosed += 1
-    report.withheld = len(open_digests)
+        found += 1
+    return found, len(open_digests)

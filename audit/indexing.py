@@ -13,6 +13,8 @@ KIND = "index.published"
 SOURCE = "index"
 ACTOR = system_actor(SOURCE)
 ENTRIES_BETWEEN = 4_096
+EXPORTS_KEPT = 16
+"""Of how many indexes the counts are kept: an export is fetched soon after it was ordered, or ordered again."""
 
 
 class Indexer:
@@ -35,9 +37,10 @@ class Indexer:
             self._last = await self._newest(store, entries[0])
         last, at = self._last
         soon = newest.position - last < ENTRIES_BETWEEN and newest.at - at < HOUR
-        if soon and not any(map(_exports_a_part, entries)):
+        exported = any(map(_exports_a_part, entries))
+        if soon and not exported:
             return None
-        return await self._make(newest.position + 1, newest.at, store)
+        return await self._make(newest.position + 1, newest.at, store, exported=exported)
 
     def published(self, entry: EntryRow) -> None:
         """Note that ``entry`` was committed."""
@@ -49,8 +52,11 @@ class Indexer:
         row = await store.newest(KIND) or await store.entry(0) or first
         return row.position, row.at
 
-    async def _make(self, position: int, at: Millis, store: LedgerStore) -> EntryRow:
-        index = Index(counts_of(await store.counts([COMPANY, ROOM])), self._random_bytes(SEED_SIZE))
+    async def _make(self, position: int, at: Millis, store: LedgerStore, *, exported: bool) -> EntryRow:
+        counts = await store.counts([COMPANY, ROOM])
+        if exported:
+            await store.keep_index(position, json.dumps(counts), EXPORTS_KEPT)
+        index = Index(counts_of(counts), self._random_bytes(SEED_SIZE))
         hidden = Disclosure(salt=self._random_bytes(SALT_SIZE), name=SEED, value=encode(index.seed))
         draft = Draft(kind=KIND, actor=ACTOR, data=index_data(index))
         body = draft_body(draft, [hidden.digest()], self._random_bytes(SALT_SIZE))

@@ -68,8 +68,8 @@ _TABLE = (
     _kind("event.sent", "an event of another type was sent", *_EVENT, "content_sha256"),
     _kind("event.refused", "another server made an event that was refused here; nobody gets it", *_EVENT),
     _kind("event.malformed", "the homeserver delivered something that is no event", "sha256", "event_id"),
-    _kind("guard.refused", "the homeserver refused an act", "code", "act", "count", "minute", "subject"),
-    _kind("guard.crashed", "a rule of the guard failed; the act was refused", "act", "count", "minute"),
+    _kind("guard.refused", "the homeserver refused an act", "code", "act", "count", "minute", "subject", "place"),
+    _kind("guard.crashed", "a rule of the guard failed; the act was refused", "act", "count", "minute", "place"),
     _kind(
         "drift.found", "a room differed from its charter and nobody had asked for it", "type", "event_id", "subject",
         "state_key", "found", "caused_by", "waiting",

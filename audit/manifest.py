@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 from audit.canonical import CanonicalError, canonical_json
-from audit.note import NoteError, VerifierKey, Verify
+from audit.note import Checkpoint, NoteError, VerifierKey, Verify
 from audit.parts import (
     CHANGED,
     CHECKPOINT,
@@ -80,12 +80,14 @@ def _recorded(manifest: dict[str, Any], walk: Walk) -> bool:
 
 def _summary(report: Report) -> dict[str, Any]:
     """What a manifest must say of the log."""
-    checkpoint, kinds = report.checkpoint, dict(report.kinds)
+    counts = {"entries": report.checkpoint.size, "by_kind": dict(report.kinds)}
+    return {"checkpoint": summary(report.checkpoint), "counts": counts}
+
+
+def summary(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a manifest says of the checkpoint."""
     root = base64.b64encode(checkpoint.root).decode()
-    return {
-        "checkpoint": {"origin": checkpoint.origin, "size": checkpoint.size, "root": root},
-        "counts": {"entries": checkpoint.size, "by_kind": kinds},
-    }
+    return {"origin": checkpoint.origin, "size": checkpoint.size, "root": root}
 
 
 def check_keys(bundle: Bundle, log_key: VerifierKey, export_key: VerifierKey) -> None:

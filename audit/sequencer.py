@@ -185,7 +185,8 @@ async def _place(rows: Sequence[InboxRow], head: LedgerHead, store: LedgerStore)
             room_seq=counters["room", body["room"]] if "room" in body else None,
         )
         data = seal_entry(body, place)
-        entries.append(EntryRow(position=position, kind=body["kind"], at=at, room=body.get("room"), body=data))
+        room = body.get("room") or body["data"].get("place")  # where it happened, be it the room's own or not
+        entries.append(EntryRow(position=position, kind=body["kind"], at=at, room=room, body=data))
         digests.update(dict.fromkeys(body.get("sd", ()), position))
     await store.save_counters(counters)
     await store.place_disclosures(digests)

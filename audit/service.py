@@ -9,11 +9,13 @@ from typing import Any
 from audit.bundle import ExportOrder, write_bundle
 from audit.entry import Draft, person_actor
 from audit.inbox import Inbox
+from audit.index import WHOLE, Scope
 from audit.keys import SigningKey
 from audit.note import Checkpoint, VerifierKey
 from audit.sequencer import with_tiles
 from audit.store import CosignedRow, EntryRow, LedgerHead, LedgerStore
 from audit.tiles import ENTRIES, TILE_WIDTH, TileHashes, encode_bundle
+from audit.trail_export import TrailOrder, read_counts, write_trail
 from audit.tree import consistency_proof, inclusion_proof, leaf_hash
 from config.clock import Clock
 from config.db import Database
@@ -172,16 +174,20 @@ class AuditService:
         async with self._db.begin() as tx:
             await LedgerStore(tx).set_cosigned(row)
 
-    async def order_export(self, *, actor: str) -> tuple[str, int]:
-        """Record that ``actor`` exports the whole log; returns the export's name and the entry that says so.
+    async def order_export(self, *, actor: str, scope: Scope | None = None) -> tuple[str, int]:
+        """Record that ``actor`` exports the log, or ``scope`` of it; the export's name and the entry that says so.
 
         Raises:
+            NotFoundError: The log has nothing of ``scope``.
             LedgerBehindError: The entry was not in the log within 15 seconds.
         """
         export = self._new_export()
         async with self._db.begin() as tx:
-            before = (await LedgerStore(tx).head()).size
-            data = {"export": export, "scope": "all"}
+            store = LedgerStore(tx)
+            before = (await store.head()).size
+            if scope is not None and not any((await store.counters([(scope.kind, scope.id)])).values()):
+                raise NotFoundError(f"the ledger has no entry of a room of {scope}", hint="conclave room list")
+            data = {"export": export, "scope": WHOLE if scope is None else str(scope)}
             await self._inbox.put(tx, Draft(kind="audit.exported", actor=person_actor(actor), data=data))
         return export, await self._await_entry(export, before)
 
@@ -232,7 +238,20 @@ class AuditService:
             checkpoint=note,
             policy=self.policy,
         )
-        return write_bundle(self._db, order, self._log_key, self._export_key)
+        scope = Scope.parse(str(_data(row)["scope"]))
+        if scope is None:
+            return write_bundle(self._db, order, self._log_key, self._export_key)
+        return await self._trail(order, scope)
+
+    async def _trail(self, order: ExportOrder, scope: Scope) -> AsyncIterator[tuple[str, bytes]]:
+        async with self._db.read() as connection:
+            found = await read_counts(LedgerStore(connection), order.position)
+        if found is None or found[0] >= order.size:
+            detail = f"what the export of entry {order.position} was made of is no longer kept, or not signed yet"
+            raise NotFoundError(detail, hint="export again: conclave audit export")
+        index, counts = found
+        trail = TrailOrder(export=order, scope=scope, index=index, counts=counts)
+        return write_trail(self._db, trail, self._log_key, self._export_key)
 
 
 def _data(row: EntryRow) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from audit.note import NoteError, VerifierKey
 from audit.printable import printable
 from audit.proof import EntryProof
 from audit.quorum import Policy, PolicyError, parse_policy, witnessed
+from audit.trail import is_trail, verify_trail
 from audit.tree import ProofError
 from audit.verify import VerificationError, strict_json, verify_bundle
 
@@ -44,12 +45,27 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _bundle(folder: Path, key: VerifierKey, policy: Policy | None) -> list[str]:
+    if is_trail(Folder(folder)):
+        return _trail(folder, key, policy)
     report = verify_bundle(Folder(folder), key, verify_ed25519)
     root = base64.b64encode(report.checkpoint.root).decode()
     return [
         f"✓ checkpoint of {key.name}, root {root}",
         *_witnesses(report.note, key, policy),
         f"✓ {report.checkpoint.size:,} entries in the log, in order, numbered without a gap",
+        f"✓ {report.disclosed} disclosures belong to their entries, {report.withheld} are withheld",
+        f"✓ {report.files} files as the manifest lists them, export {printable(report.export)}",
+        "VALID.",
+    ]
+
+
+def _trail(folder: Path, key: VerifierKey, policy: Policy | None) -> list[str]:
+    report = verify_trail(Folder(folder), key, verify_ed25519)
+    count, part = report.kinds.total(), printable(f"{report.scope.kind} {report.scope.id}")
+    return [
+        f"✓ checkpoint of {key.name}, {report.checkpoint.size:,} entries",
+        *_witnesses(report.note, key, policy),
+        f"✓ {count:,} entries in the log, all that there are of {part} before entry {report.before:,}",
         f"✓ {report.disclosed} disclosures belong to their entries, {report.withheld} are withheld",
         f"✓ {report.files} files as the manifest lists them, export {printable(report.export)}",
         "VALID.",

@@ -14,6 +14,7 @@ from audit.tables import (
     ledger_disclosure,
     ledger_entry,
     ledger_head,
+    ledger_index,
     ledger_tile,
 )
 from audit.tree import EMPTY_ROOT, HASH_SIZE, Head
@@ -183,6 +184,18 @@ class LedgerStore:
         rows = await self._tx.execute(select(ledger_counter).where(ledger_counter.c.scope.in_(scopes)))
         return [(row.scope, row.key, row.value) for row in rows]
 
+    async def keep_index(self, position: int, counts: str, keep: int) -> None:
+        """Keep what the index at ``position`` was made of, and that of ``keep`` indexes in all."""
+        await self._tx.execute(insert(ledger_index).values(position=position, counts=counts))
+        newest = select(ledger_index.c.position).order_by(ledger_index.c.position.desc()).limit(keep)
+        await self._tx.execute(delete(ledger_index).where(ledger_index.c.position.not_in(newest.scalar_subquery())))
+
+    async def index(self, after: int) -> tuple[int, str] | None:
+        """Position and counts of the first index behind position ``after`` of which they are kept."""
+        first = select(ledger_index).where(ledger_index.c.position > after).order_by(ledger_index.c.position).limit(1)
+        row = (await self._tx.execute(first)).one_or_none()
+        return None if row is None else (row.position, row.counts)
+
     async def append(self, entries: Sequence[EntryRow]) -> None:
         """Store ``entries`` at their positions."""
         await self._tx.execute(
@@ -223,6 +236,12 @@ class LedgerStore:
         statement = select(*columns).where(ledger_disclosure.c.position < before, not_(_of_index)).order_by(*columns)
         return [(row.position, row.disclosure) for row in await self._tx.execute(statement)]
 
+    async def disclosures_of(self, positions: Sequence[int]) -> list[tuple[int, str]]:
+        """Every disclosure of the entries at ``positions``, up to 1,000, as (position, disclosure), in order."""
+        columns = (ledger_disclosure.c.position, ledger_disclosure.c.disclosure)
+        statement = select(*columns).where(ledger_disclosure.c.position.in_(positions)).order_by(*columns)
+        return [(row.position, row.disclosure) for row in await self._tx.execute(statement)]
+
     async def seeds(self, before: int) -> list[tuple[int, str]]:
         """The disclosures of the seeds of index entries before position ``before``, as (position, disclosure)."""
         columns = (ledger_disclosure.c.position, ledger_disclosure.c.disclosure)
@@ -245,6 +264,12 @@ class LedgerStore:
         newest = select(ledger_entry).where(ledger_entry.c.kind == kind).order_by(ledger_entry.c.position.desc())
         row = (await self._tx.execute(newest.limit(1))).one_or_none()
         return None if row is None else _entry(row)
+
+    async def in_rooms(self, start: int, end: int, limit: int) -> list[EntryRow]:
+        """Up to ``limit`` entries of any room among the positions ``start … end - 1``, oldest first."""
+        where = (ledger_entry.c.position >= start, ledger_entry.c.position < end, ledger_entry.c.room.is_not(None))
+        rows = select(ledger_entry).where(*where).order_by(ledger_entry.c.position).limit(limit)
+        return [_entry(row) for row in await self._tx.execute(rows)]
 
     async def page(self, *, start: int, limit: int, kind: str | None, room: str | None) -> list[EntryRow]:
         """Up to ``limit`` entries from ``start`` on, oldest first, of one kind or room where asked."""

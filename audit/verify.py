@@ -68,7 +68,7 @@ def verify_bundle(
         raise walk.wrong
     walk.check_opening()
     check_manifest(bundle, report, walk, verify)
-    check_disclosures(bundle, report, walk)
+    report.disclosed, report.withheld = check_disclosures(bundle, walk.digests)
     return report
 
 

@@ -19,10 +19,12 @@ from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Json, say, show, write_json
 from bridge.cli.proving import prove, read_policy, verify_proof
 from bridge.cli.session import client_of
+from bridge.cli.trails import check_trail
 
 if TYPE_CHECKING:
     from audit.note import VerifierKey
     from audit.quorum import Policy
+    from audit.trail import TrailReport
     from audit.verify import Report
 
 app = typer.Typer(
@@ -148,9 +150,13 @@ def _plain(value: Any) -> str:
 def export(
     ctx: typer.Context,
     out: Annotated[Path, typer.Option(help="The folder to write; it must not exist.")],
+    company: Annotated[
+        str | None, typer.Option(help="Only the trail of this company's rooms, to be given to it.")
+    ] = None,
+    room: Annotated[str | None, typer.Option(help="Only the trail of this room, by key or Matrix id.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the whole trail into a folder that anyone can verify, offline."""
+    """Write the whole trail, or that of a company or a room, into a folder that anyone can verify, offline."""
     if out.exists():
         raise CallFailedError(
             f"{out} exists already; an export is never written over another",
@@ -160,7 +166,7 @@ def export(
         )
     _check_parent(out)
     client = client_of(ctx)
-    order = client.post("/v1/exports")
+    order = client.post("/v1/exports", {"company": company, "room": room})
     files = fetch_bundle(client, order["entry"], out)
     if as_json:
         write_json({**order, "out": str(out), "files": files})
@@ -277,6 +283,7 @@ def verify(
     """Check an export, every file of it, or a proof. Needs no network and no hub."""
     from audit.files import Folder
     from audit.keys import verify_ed25519
+    from audit.trail import is_trail
     from audit.verify import VerificationError, verify_bundle
 
     key, quorum = _read_key(vkey), read_policy(policy)
@@ -286,6 +293,9 @@ def verify(
     if not bundle.is_dir():
         raise CallFailedError(f"{bundle} is not a folder", code="bundle", hint="name the exported folder", usage=True)
     try:
+        if is_trail(Folder(bundle)):
+            check_trail(bundle, key, lambda found: None if quorum is None else _witnessed(found, quorum), as_json)
+            return
         report = verify_bundle(Folder(bundle), key, verify_ed25519, _progress)
         witnesses = _witnessed(report, quorum)
     except VerificationError as error:
@@ -335,7 +345,7 @@ def _tell(report: "Report", bundle: Path, witnesses: list[str] | None, as_json: 
     say(f"VALID. The same with tools of others: see {bundle / 'VERIFY.md'}")
 
 
-def _witnessed(report: "Report", policy: "Policy | None") -> list[str]:
+def _witnessed(report: "Report | TrailReport", policy: "Policy | None") -> list[str]:
     """Who of the policy's witnesses cosigned the bundle's checkpoint.
 
     Raises:

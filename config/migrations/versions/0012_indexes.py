@@ -1,7 +1,7 @@
-"""How many entries the rooms of each company have, counted for the index entries.
+"""How many entries the rooms of each company have, counted for the index entries, and what indexes were made of.
 
-Revision: 0012, after 0008. Adds counters for what is in the log already: rows of ``ledger_counter`` with the scope
-``company``; no other row is touched.
+Revision: 0012, after 0008. Adds an empty table, and counters for what is in the log already: rows of ``ledger_counter``
+with the scope ``company``; no other row is touched.
 """
 
 import json
@@ -22,6 +22,16 @@ COUNTER = sa.table("ledger_counter", sa.column("scope"), sa.column("key"), sa.co
 
 
 def upgrade() -> None:
+    op.create_table(
+        "ledger_index",
+        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("counts", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("position", name="pk_ledger_index"),
+    )
+    _count()
+
+
+def _count() -> None:
     connection, counts, after = op.get_bind(), Counter[str](), -1
     while True:
         page = sa.select(ENTRY).where(ENTRY.c.room.is_not(None), ENTRY.c.position > after)
