@@ -2,7 +2,6 @@
 
 import json
 from hashlib import sha256
-from hashlib import sha256
 
 import pytest
 from hypothesis import given

@@ -7,13 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from audit.index import Index, Scope, encode, index_data
+from audit.canonical import canonical_json
+from audit.entry import Disclosure
+from audit.index import Index, Scope, encode, index_data, scopes_of
 from audit.keys import verify_ed25519
 from audit.note import VerifierKey
 from audit.parts import INDEXES, MANIFEST, Bundle, VerificationError
@@ -148,7 +151,7 @@ def test_an_empty_trail_is_no_whole_one(ours: Files) -> None:
 def test_an_entry_of_another_company_does_not_fill_the_gap(trails: Mapping[str, Files]) -> None:
     whole, other = trails["whole"], trails["other"]
     assert whole.content["checkpoint"] == other.content["checkpoint"]
-    _, entries = _whole(trails)
+    entries = _entries(whole)
     numbers = {json.loads(line)["entry"] for line in other.content[PAGE].splitlines()}
     strange = next(at for at, entry in enumerate(entries) if b"northwind" in entry and b'"room"' in entry and at > 20)
     assert strange not in numbers
@@ -171,20 +174,85 @@ def _proof(files: Files, position: int, size: int) -> list[str]:
     return [encode(node) for node in inclusion_proof(position, size, TileHashes(tile))]
 
 
-def test_an_older_index_does_not_make_a_newer_trail_whole(trails: Mapping[str, Files], ours: Files) -> None:
+def reproven(trail: Files, log: Files, frame: list[int]) -> Files:
+    """``trail`` under the checkpoint of ``log``, its lines proven there; ``frame`` are the positions of its frame."""
+    entries = _entries(log)
+
+    def line(at: int) -> dict[str, Any]:
+        return {"entry": at, "bytes": encode(entries[at]), "proof": _proof(log, at, len(entries))}
+
+    numbers = {FRAME: frame, PAGE: [json.loads(text)["entry"] for text in trail.content[PAGE].splitlines()]}
+    files = trail.but("checkpoint", log.content["checkpoint"])
+    for name, positions in numbers.items():
+        files = files.but(name, "".join(json.dumps(line(at)) + "\n" for at in positions).encode())
+    size, root = log.content["checkpoint"].decode().split("\n")[1:3]
+    manifest = json.loads(files.content[MANIFEST])
+    manifest |= {"checkpoint": {"origin": ORIGIN, "size": int(size), "root": root}}
+    return recounted(files.but(MANIFEST, json.dumps(manifest).encode()))
+
+
+def _frame(trail: Files) -> list[int]:
+    return [json.loads(line)["entry"] for line in trail.content[FRAME].splitlines()]
+
+
+def test_proving_it_again_alone_changes_nothing(trails: Mapping[str, Files]) -> None:
+    """The forgeries below fail for what they change, not for how they are made."""
+    for name in ("company", "older", "room"):
+        forged = reproven(trails[name], trails["whole"], _frame(trails[name]))
+        assert check(forged).kinds == check(trails[name]).kinds
+
+
+def test_an_older_index_does_not_make_a_newer_trail_whole(trails: Mapping[str, Files]) -> None:
     """The exporter keeps quiet about everything since the last export, and shows the index of that one."""
-    older = trails["older"]
-    frame = ours.content[FRAME].splitlines()
-    report = check(older)
-    stale = ours.but(FRAME, b"\n".join([*frame[:2], older.content[FRAME].splitlines()[2]]) + b"\n")
-    stale = stale.but(INDEX, older.content[INDEX])
-    assert refused(recounted(stale)).check in {"entries", "index"}  # its proof is of another checkpoint
-    assert report.before < check(ours).before
+    older, newer = trails["older"], _frame(trails["company"])
+    stale = reproven(older, trails["whole"], [0, newer[1], _frame(older)[2]])
+    assert str(refused(stale)) == f"index: frame.ndjson line 3 entry {_frame(older)[2]} is no index behind the export"
 
 
-def test_a_trail_of_a_room_is_not_that_of_the_company(trails: Mapping[str, Files], ours: Files) -> None:
-    for name in (INDEX, FRAME):
-        assert refused(recounted(ours.but(name, trails["room"].content[name]))).check in {"index", "entries"}
+def test_the_leaf_of_a_room_is_not_that_of_its_company(trails: Mapping[str, Files], ours: Files) -> None:
+    at, entries = _frame(ours)[2], _entries(trails["whole"])
+    counts = Counter(scope for entry in entries[:at] for scope in scopes_of(json.loads(entry)))
+    lines = [json.loads(line) for line in trails["whole"].content[INDEXES].splitlines()]
+    seed = next(Disclosure.decode(line["disclosure"]).value for line in lines if line["entry"] == at)
+    shown = Index(counts, base64.b64decode(seed)).prove(Scope("room", OURS))
+    leaf = {"leaf": encode(shown.leaf), "position": shown.position, "proof": [encode(node) for node in shown.proof]}
+    error = refused(recounted(ours.but(INDEX, json.dumps(leaf).encode())))
+    assert error.detail == f"is of room:{OURS}, not of company:northwind"
+
+
+def test_a_changed_entry_is_not_in_the_log(ours: Files) -> None:
+    def change(lines: list[Any]) -> list[Any]:
+        data = base64.b64decode(lines[7]["bytes"]).replace(b"@northwind", b"@northwand")
+        return [*lines[:7], {**lines[7], "bytes": encode(data)}, *lines[8:]]
+
+    error = refused(edited(ours, PAGE, change))
+    assert str(error) == f"entries: {PAGE} line 8 is not in the log: the path does not lead to the root"
+
+
+OPENINGS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "another key": lambda data: {**data, "log_key": str(signing_key(ORIGIN, 9).public)},
+    "no key": lambda data: {name: value for name, value in data.items() if name != "log_key"},
+}
+
+
+@pytest.mark.parametrize("change", OPENINGS.values(), ids=OPENINGS)
+def test_a_trail_is_of_the_log_that_its_first_entry_opens(
+    trails: Mapping[str, Files], ours: Files, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    whole, entries = trails["whole"], _entries(trails["whole"])
+    first = json.loads(entries[0])
+    entries[0] = canonical_json({**first, "data": change(first["data"])})
+    error = refused(reproven(ours, relogged(whole, entries), _frame(ours)))
+    assert error.detail == "is not the first entry of the log whose key you hold"
+
+
+def test_the_frame_is_what_it_has_to_be(trails: Mapping[str, Files], ours: Files) -> None:
+    opened, exported, index = _frame(ours)
+    for frame in ([opened, index], [exported, exported, index], [opened, index, exported], [opened, exported, 5]):
+        assert refused(reproven(ours, trails["whole"], frame)).check == "entries"
+    everything = next(at for at, entry in enumerate(_entries(trails["whole"])) if b'"scope":"all"' in entry)
+    error = refused(reproven(ours, trails["whole"], [opened, everything, index]))
+    assert error.detail == "records no export of one company or one room"
 
 
 INDEXES_FORGED: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -198,7 +266,7 @@ INDEXES_FORGED: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 def recount(leaf: str, by: int) -> str:
     item = json.loads(base64.b64decode(leaf))
-    return encode(json.dumps({**item, "count": item["count"] - by}, sort_keys=True, separators=(",", ":")).encode())
+    return encode(canonical_json({**item, "count": item["count"] - by}))
 
 
 @pytest.mark.parametrize("forge", INDEXES_FORGED.values(), ids=INDEXES_FORGED)
@@ -270,43 +338,48 @@ def test_the_whole_log_shows_every_index_to_be_right(trails: Mapping[str, Files]
     assert report.withheld == 0
 
 
-def _whole(trails: Mapping[str, Files]) -> tuple[Files, list[bytes]]:
-    files, entries = trails["whole"], list[bytes]()
+def _entries(files: Files) -> list[bytes]:
+    """The entries of an export of the whole log."""
+    entries = list[bytes]()
     for name in sorted(name for name in files.names() if name.startswith("tile/entries/")):
         entries += decode_bundle(files.content[name], int(name.partition(".p/")[2] or 256))
-    return files, entries
+    return entries
 
 
 def test_an_index_that_hides_an_entry_is_found_in_the_whole_log(trails: Mapping[str, Files]) -> None:
     """The hub itself would say that the partner has less; whoever verifies everything sees it."""
-    files, entries = _whole(trails)
+    files, entries = trails["whole"], _entries(trails["whole"])
     at = next(at for at, entry in enumerate(entries) if b'"kind":"index.published"' in entry and at > 10)
     lie = json.loads(entries[at])
     lie["data"] = index_data(Index({NORTHWIND: 1}, bytes(32)))
-    entries[at] = json.dumps(lie, sort_keys=True, separators=(",", ":")).encode()
+    entries[at] = canonical_json(lie)
     with pytest.raises(VerificationError) as raised:
         verify_bundle(relogged(files, entries), LOG_KEY.public, verify_ed25519)
     assert (raised.value.check, raised.value.where) == ("index", f"entry {at:,} (index.published)")
     assert raised.value.detail == "does not say how many entries the companies and rooms have"
 
 
-@pytest.mark.parametrize("forge", ["gone", "another", "garbage", "moved"])
-def test_an_index_without_its_seed_is_no_index(trails: Mapping[str, Files], forge: str) -> None:
-    files, entries = _whole(trails)
-    lines = files.content[INDEXES].splitlines(keepends=True)
-    texts = {
-        "gone": b"".join(lines[1:]),
-        "another": lines[0].replace(b'"entry": ', b'"entry": 1') + b"".join(lines[1:]),
-        "garbage": b"{}\n",
-        "moved": b"".join([_with_seed(lines[0], lines[1]), *lines[1:]]),
-    }
+SEEDS: Mapping[str, tuple[Callable[[list[Any]], list[Any]], str]] = {
+    "gone": (lambda lines: lines[1:], "has no seed in indexes.ndjson"),
+    "of another index": (
+        lambda lines: [lines[0] | {"disclosure": lines[1]["disclosure"]}, *lines[1:]],
+        "has another seed than in indexes.ndjson",
+    ),
+    "of no form": (lambda lines: [{}, *lines], "'entry'"),
+    "twice": (lambda lines: [lines[0], *lines], "is not the number of an entry and a disclosure, or stands here twice"),
+}
+
+
+@pytest.mark.parametrize(("change", "says"), SEEDS.values(), ids=SEEDS)
+def test_an_index_without_its_seed_is_no_index(
+    trails: Mapping[str, Files], change: Callable[[list[Any]], list[Any]], says: str
+) -> None:
+    whole = trails["whole"]
+    lines = [json.loads(line) for line in whole.content[INDEXES].splitlines()]
+    text = "".join(json.dumps(line) + "\n" for line in change(lines)).encode()
     with pytest.raises(VerificationError) as raised:
-        verify_bundle(relogged(files.but(INDEXES, texts[forge]), entries), LOG_KEY.public, verify_ed25519)
-    assert raised.value.check == "index"
-
-
-def _with_seed(line: bytes, other: bytes) -> bytes:
-    return json.dumps(json.loads(line) | {"disclosure": json.loads(other)["disclosure"]}).encode() + b"\n"
+        verify_bundle(relogged(whole.but(INDEXES, text), _entries(whole)), LOG_KEY.public, verify_ed25519)
+    assert (raised.value.check, raised.value.detail) == ("index", says)
 
 
 # --- with the tools of others
