@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from audit.bundle import ExportOrder, write_bundle
-from audit.entry import Draft, person_actor
+from audit.entry import Disclosure, Draft, person_actor
 from audit.inbox import Inbox
-from audit.index import WHOLE, Scope
+from audit.index import SEED, WHOLE, Scope
 from audit.keys import SigningKey
 from audit.note import Checkpoint, VerifierKey
 from audit.sequencer import with_tiles
@@ -91,6 +91,17 @@ class AuditService:
         """Up to ``limit`` entries from position ``start`` on, oldest first, of one kind or room where asked."""
         async with self._db.read() as connection:
             return await LedgerStore(connection).page(start=start, limit=limit, kind=kind, room=room)
+
+    async def disclosed(self, positions: Sequence[int]) -> dict[int, dict[str, str]]:
+        """What stands beside the log for up to 1,000 entries, by their position: name and value; no seeds."""
+        found: dict[int, dict[str, str]] = {position: {} for position in positions}
+        async with self._db.read() as connection:
+            rows = await LedgerStore(connection).disclosures_of(positions)
+        for position, text in rows:
+            item = Disclosure.decode(text)
+            if item.name != SEED:
+                found[position][item.name] = item.value
+        return found
 
     async def prove(self, position: int) -> Proven:
         """The entry at ``position`` with its proof, under a checkpoint that witnesses cosigned where one covers it.

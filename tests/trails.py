@@ -8,17 +8,21 @@ from typing import Any
 
 from audit.bundle import ExportOrder
 from audit.entry import Draft, person_actor, user_actor
-from audit.index import WHOLE, Scope
+from audit.index import WHOLE, Scope, encode
 from audit.keys import verify_ed25519
 from audit.note import Checkpoint, open_note
 from audit.parts import MANIFEST
 from audit.store import LedgerStore
+from audit.tiles import TileHashes, decode_bundle, decode_tile, tile_path
+from audit.trail import FRAME
 from audit.trail_export import TrailOrder, read_counts, write_trail
+from audit.tree import inclusion_proof
 from config.db import Database
 from tests.fakes.hub import START
 from tests.ledger import EXPORT_KEY, LOG_KEY, ORIGIN, Files, Handed, Ledger, resealed, signed
 
 NORTHWIND, FABRIKAM = Scope("company", "northwind"), Scope("company", "fabrikam")
+PAGE = "trail/0.ndjson"
 OURS, THEIRS = "!ours:hub.example", "!theirs:hub.example"
 
 
@@ -103,3 +107,41 @@ def entries_in(files: Files) -> list[dict[str, Any]]:
     names = [name for name in files.names() if name.startswith("trail/")]
     lines = [json.loads(line) for name in sorted(names) for line in files.content[name].splitlines()]
     return [json.loads(base64.b64decode(line["bytes"])) for line in lines]
+
+
+def log_entries(files: Files) -> list[bytes]:
+    """The entries of an export of the whole log."""
+    entries = list[bytes]()
+    for name in sorted(name for name in files.names() if name.startswith("tile/entries/")):
+        entries += decode_bundle(files.content[name], int(name.partition(".p/")[2] or 256))
+    return entries
+
+
+def proof_of(files: Files, position: int, size: int) -> list[str]:
+    def tile(level: int, index: int) -> list[bytes]:
+        width = min(256, (size >> 8 * level) - index * 256)
+        return decode_tile(files.content[tile_path(level, index, width)], width)
+
+    return [encode(node) for node in inclusion_proof(position, size, TileHashes(tile))]
+
+
+def reproven(trail: Files, log: Files, frame: list[int]) -> Files:
+    """``trail`` under the checkpoint of ``log``, its lines proven there; ``frame`` are the positions of its frame."""
+    entries = log_entries(log)
+
+    def line(at: int) -> dict[str, Any]:
+        return {"entry": at, "bytes": encode(entries[at]), "proof": proof_of(log, at, len(entries))}
+
+    numbers = {FRAME: frame, PAGE: [json.loads(text)["entry"] for text in trail.content[PAGE].splitlines()]}
+    files = trail.but("checkpoint", log.content["checkpoint"])
+    for name, positions in numbers.items():
+        files = files.but(name, "".join(json.dumps(line(at)) + "\n" for at in positions).encode())
+    size, root = log.content["checkpoint"].decode().split("\n")[1:3]
+    manifest = json.loads(files.content[MANIFEST])
+    manifest |= {"checkpoint": {"origin": ORIGIN, "size": int(size), "root": root}}
+    return recounted(files.but(MANIFEST, json.dumps(manifest).encode()))
+
+
+def frame_of(trail: Files) -> list[int]:
+    """The positions of the entries of a trail's frame."""
+    return [json.loads(line)["entry"] for line in trail.content[FRAME].splitlines()]

@@ -51,15 +51,17 @@ async def list_entries(call: Call[EntryQuery, NoBody]) -> Page[EntryView]:
     rows = await call.services.audit.page(start=query.start, limit=query.limit, kind=query.kind, room=query.room)
     names = await _names(call.services, rows)
     following = str(rows[-1].position + 1) if len(rows) == query.limit else None
-    return Page(items=[entry_view(row, names) for row in rows], next=following)
+    beside = await call.services.audit.disclosed([row.position for row in rows])
+    return Page(items=[entry_view(row, names, beside[row.position]) for row in rows], next=following)
 
 
 async def show_entry(call: Call[NoQuery, NoBody]) -> EntryProof:
     """One entry with the proof that it is in the log."""
     proven = await call.services.audit.prove(_position(call.path["position"]))
     names = await _names(call.services, [proven.row])
+    beside = await call.services.audit.disclosed([proven.row.position])
     return EntryProof(
-        **entry_fields(proven.row, names),
+        **entry_fields(proven.row, names, beside[proven.row.position]),
         bytes=_base64(proven.row.body),
         leaf=_base64(proven.leaf),
         size=proven.size,
@@ -156,7 +158,7 @@ def tar_member(path: str, content: bytes) -> bytes:
 
 async def _names(services: Services, rows: list[EntryRow]) -> dict[str, str]:
     """Names of the people and rooms that the entries name, by id."""
-    people = {person for row in rows for person in people_in(entry_fields(row, {})["entry"])}
+    people = {person for row in rows for person in people_in(entry_fields(row, {}, {})["entry"])}
     rooms = sorted({row.room for row in rows if row.room is not None})
     async with services.db.read() as connection:
         names = await PersonStore(connection).names(people)

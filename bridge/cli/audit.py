@@ -106,7 +106,8 @@ def _about(entry: dict[str, Any]) -> str:
             value = next(iter(value.values()))
         if value is not None and not (name == "type" and entry["kind"] != "state.changed"):
             parts.append(f"{name} {entry['names'].get(value, value)}" if name != "reason" else f"“{value}”")
-    room = body.get("room")
+    parts += [f"{name} {value}" for name, value in sorted(entry["disclosed"].items()) if name in _ABOUT]
+    room = body.get("room", body["data"].get("place"))
     places = [entry["names"].get(room, room), body.get("engagement")]
     if any(places):
         parts.append(f"in {' of '.join(place for place in places if place)}")
@@ -134,6 +135,7 @@ def show_(
     body = {**found["entry"], "at": found["at"]}
     rows = [(name, _plain(value)) for name, value in sorted(body.items()) if name not in ("v", "data")]
     rows += [(f"data.{name}", _plain(value)) for name, value in sorted(body["data"].items())]
+    rows += [(f"disclosed.{name}", printable(value)) for name, value in sorted(found["disclosed"].items())]
     rows += [("names", ", ".join(f"{one} = {name}" for one, name in found["names"].items()) or "–")]
     rows += [("proof", f"in the log: {len(proof)} hashes lead to the checkpoint of {checkpoint.size:,} entries")]
     show(found, as_json, rows)

@@ -14,19 +14,38 @@ POLICY = [f"spaces.policy.{path.stem}" for path in sorted(ROOT.glob("spaces/poli
 LEDGER = [
     f"audit.{name}"
     for name in (
-        *("canonical", "cosignature", "disclosures", "entry", "kinds", "manifest", "note", "parts", "printable"),
-        *("proof", "quorum", "sshsig", "structure", "tiles", "tree", "verify", "walk", "witness"),
+        *(
+            "canonical",
+            "cosignature",
+            "disclosures",
+            "entry",
+            "index",
+            "indexes",
+            "kinds",
+            "manifest",
+            "note",
+            "parts",
+            "printable",
+        ),
+        *("proof", "quorum", "sshsig", "structure", "tiles", "trail", "tree", "verify", "walk", "witness"),
     )
 ]
 MODELS = [
-    *("bridge.events", "bridge.helper.answers", "partner_onboarding.model", "spaces.drift", "spaces.expected"),
+    *(
+        "bridge.events",
+        "bridge.refused",
+        "bridge.helper.answers",
+        "partner_onboarding.model",
+        "spaces.drift",
+        "spaces.expected",
+    ),
     *("spaces.model", "spaces.plan", "spaces.situation"),
 ]
 PURE = [*POLICY, *LEDGER, *MODELS]
 
 COMPUTES = {
     *("base64", "binascii", "collections", "collections.abc", "dataclasses", "enum", "hashlib", "json", "re", "typing"),
-    *("struct", "itertools", "math"),
+    *("struct", "itertools", "math", "functools", "hmac"),
 }
 """What of the standard library a pure module may import: it computes, and reads neither clock nor world."""
 FORBIDDEN = {

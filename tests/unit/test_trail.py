@@ -20,16 +20,30 @@ from audit.index import Index, Scope, encode, index_data, scopes_of
 from audit.keys import verify_ed25519
 from audit.note import VerifierKey
 from audit.parts import INDEXES, MANIFEST, Bundle, VerificationError
-from audit.tiles import TileHashes, decode_bundle, decode_tile, tile_path
-from audit.trail import FRAME, INDEX, OMITTED, TrailReport, is_trail, verify_trail
-from audit.tree import inclusion_proof
+from audit.tiles import decode_bundle
+from audit.trail import INDEX, OMITTED, TrailReport, is_trail, verify_trail
 from audit.verify import verify_bundle
 from audit.zipped import write
 from config.db import Database
 from tests.ledger import LOG_KEY, ORIGIN, Files, Ledger, export, make_log, relogged, signed, signing_key
-from tests.trails import FABRIKAM, NORTHWIND, OURS, THEIRS, edited, entries_in, ordered, recounted, traffic, trail
+from tests.trails import (
+    FABRIKAM,
+    NORTHWIND,
+    OURS,
+    PAGE,
+    THEIRS,
+    edited,
+    entries_in,
+    frame_of,
+    log_entries,
+    ordered,
+    proof_of,
+    recounted,
+    reproven,
+    traffic,
+    trail,
+)
 
-PAGE = "trail/0.ndjson"
 FLIPS = 2_000
 Change = Callable[[list[Any]], list[Any]]
 
@@ -151,11 +165,11 @@ def test_an_empty_trail_is_no_whole_one(ours: Files) -> None:
 def test_an_entry_of_another_company_does_not_fill_the_gap(trails: Mapping[str, Files]) -> None:
     whole, other = trails["whole"], trails["other"]
     assert whole.content["checkpoint"] == other.content["checkpoint"]
-    entries = _entries(whole)
+    entries = log_entries(whole)
     numbers = {json.loads(line)["entry"] for line in other.content[PAGE].splitlines()}
     strange = next(at for at, entry in enumerate(entries) if b"northwind" in entry and b'"room"' in entry and at > 20)
     assert strange not in numbers
-    line = {"entry": strange, "bytes": encode(entries[strange]), "proof": _proof(whole, strange, len(entries))}
+    line = {"entry": strange, "bytes": encode(entries[strange]), "proof": proof_of(whole, strange, len(entries))}
     error = refused(edited(other, PAGE, lambda lines: sorted([*lines[1:], line], key=_number)))
     assert (error.check, error.meaning) == ("sequence", OMITTED) or error.check == "scope"
     error = refused(edited(other, PAGE, lambda lines: sorted([*lines[:-1], line], key=_number)))
@@ -166,51 +180,22 @@ def _number(line: dict[str, Any]) -> int:
     return int(line["entry"])
 
 
-def _proof(files: Files, position: int, size: int) -> list[str]:
-    def tile(level: int, index: int) -> list[bytes]:
-        width = min(256, (size >> 8 * level) - index * 256)
-        return decode_tile(files.content[tile_path(level, index, width)], width)
-
-    return [encode(node) for node in inclusion_proof(position, size, TileHashes(tile))]
-
-
-def reproven(trail: Files, log: Files, frame: list[int]) -> Files:
-    """``trail`` under the checkpoint of ``log``, its lines proven there; ``frame`` are the positions of its frame."""
-    entries = _entries(log)
-
-    def line(at: int) -> dict[str, Any]:
-        return {"entry": at, "bytes": encode(entries[at]), "proof": _proof(log, at, len(entries))}
-
-    numbers = {FRAME: frame, PAGE: [json.loads(text)["entry"] for text in trail.content[PAGE].splitlines()]}
-    files = trail.but("checkpoint", log.content["checkpoint"])
-    for name, positions in numbers.items():
-        files = files.but(name, "".join(json.dumps(line(at)) + "\n" for at in positions).encode())
-    size, root = log.content["checkpoint"].decode().split("\n")[1:3]
-    manifest = json.loads(files.content[MANIFEST])
-    manifest |= {"checkpoint": {"origin": ORIGIN, "size": int(size), "root": root}}
-    return recounted(files.but(MANIFEST, json.dumps(manifest).encode()))
-
-
-def _frame(trail: Files) -> list[int]:
-    return [json.loads(line)["entry"] for line in trail.content[FRAME].splitlines()]
-
-
 def test_proving_it_again_alone_changes_nothing(trails: Mapping[str, Files]) -> None:
     """The forgeries below fail for what they change, not for how they are made."""
     for name in ("company", "older", "room"):
-        forged = reproven(trails[name], trails["whole"], _frame(trails[name]))
+        forged = reproven(trails[name], trails["whole"], frame_of(trails[name]))
         assert check(forged).kinds == check(trails[name]).kinds
 
 
 def test_an_older_index_does_not_make_a_newer_trail_whole(trails: Mapping[str, Files]) -> None:
     """The exporter keeps quiet about everything since the last export, and shows the index of that one."""
-    older, newer = trails["older"], _frame(trails["company"])
-    stale = reproven(older, trails["whole"], [0, newer[1], _frame(older)[2]])
-    assert str(refused(stale)) == f"index: frame.ndjson line 3 entry {_frame(older)[2]} is no index behind the export"
+    older, newer = trails["older"], frame_of(trails["company"])
+    stale = reproven(older, trails["whole"], [0, newer[1], frame_of(older)[2]])
+    assert str(refused(stale)) == f"index: frame.ndjson line 3 entry {frame_of(older)[2]} is no index behind the export"
 
 
 def test_the_leaf_of_a_room_is_not_that_of_its_company(trails: Mapping[str, Files], ours: Files) -> None:
-    at, entries = _frame(ours)[2], _entries(trails["whole"])
+    at, entries = frame_of(ours)[2], log_entries(trails["whole"])
     counts = Counter(scope for entry in entries[:at] for scope in scopes_of(json.loads(entry)))
     lines = [json.loads(line) for line in trails["whole"].content[INDEXES].splitlines()]
     seed = next(Disclosure.decode(line["disclosure"]).value for line in lines if line["entry"] == at)
@@ -239,18 +224,18 @@ OPENINGS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 def test_a_trail_is_of_the_log_that_its_first_entry_opens(
     trails: Mapping[str, Files], ours: Files, change: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
-    whole, entries = trails["whole"], _entries(trails["whole"])
+    whole, entries = trails["whole"], log_entries(trails["whole"])
     first = json.loads(entries[0])
     entries[0] = canonical_json({**first, "data": change(first["data"])})
-    error = refused(reproven(ours, relogged(whole, entries), _frame(ours)))
+    error = refused(reproven(ours, relogged(whole, entries), frame_of(ours)))
     assert error.detail == "is not the first entry of the log whose key you hold"
 
 
 def test_the_frame_is_what_it_has_to_be(trails: Mapping[str, Files], ours: Files) -> None:
-    opened, exported, index = _frame(ours)
+    opened, exported, index = frame_of(ours)
     for frame in ([opened, index], [exported, exported, index], [opened, index, exported], [opened, exported, 5]):
         assert refused(reproven(ours, trails["whole"], frame)).check == "entries"
-    everything = next(at for at, entry in enumerate(_entries(trails["whole"])) if b'"scope":"all"' in entry)
+    everything = next(at for at, entry in enumerate(log_entries(trails["whole"])) if b'"scope":"all"' in entry)
     error = refused(reproven(ours, trails["whole"], [opened, everything, index]))
     assert error.detail == "records no export of one company or one room"
 
@@ -338,17 +323,9 @@ def test_the_whole_log_shows_every_index_to_be_right(trails: Mapping[str, Files]
     assert report.withheld == 0
 
 
-def _entries(files: Files) -> list[bytes]:
-    """The entries of an export of the whole log."""
-    entries = list[bytes]()
-    for name in sorted(name for name in files.names() if name.startswith("tile/entries/")):
-        entries += decode_bundle(files.content[name], int(name.partition(".p/")[2] or 256))
-    return entries
-
-
 def test_an_index_that_hides_an_entry_is_found_in_the_whole_log(trails: Mapping[str, Files]) -> None:
     """The hub itself would say that the partner has less; whoever verifies everything sees it."""
-    files, entries = trails["whole"], _entries(trails["whole"])
+    files, entries = trails["whole"], log_entries(trails["whole"])
     at = next(at for at, entry in enumerate(entries) if b'"kind":"index.published"' in entry and at > 10)
     lie = json.loads(entries[at])
     lie["data"] = index_data(Index({NORTHWIND: 1}, bytes(32)))
@@ -378,7 +355,7 @@ def test_an_index_without_its_seed_is_no_index(
     lines = [json.loads(line) for line in whole.content[INDEXES].splitlines()]
     text = "".join(json.dumps(line) + "\n" for line in change(lines)).encode()
     with pytest.raises(VerificationError) as raised:
-        verify_bundle(relogged(whole.but(INDEXES, text), _entries(whole)), LOG_KEY.public, verify_ed25519)
+        verify_bundle(relogged(whole.but(INDEXES, text), log_entries(whole)), LOG_KEY.public, verify_ed25519)
     assert (raised.value.check, raised.value.detail) == ("index", says)
 
 
