@@ -9,11 +9,11 @@ verifies the whole log computes every index anew. Pure.
 What belongs to a company here are the entries of its rooms: those that have a ``room`` and name the company.
 """
 
-import base64
 import hmac
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from audit.canonical import canonical_json
@@ -67,8 +67,15 @@ class IndexProof:
 
 
 def leaf_data(scope: Scope, count: int, salt: bytes) -> bytes:
-    """The bytes of the leaf that says: ``scope`` has ``count`` entries."""
-    return canonical_json({"scope": scope.kind, "id": scope.id, "count": count, "salt": encode(salt)})
+    """The bytes of the leaf that says: ``scope`` has ``count`` entries; canonical JSON, written by hand for speed."""
+    name, _ = _written(scope)
+    return b'{"count":%d,"id":%b,"salt":"%b","scope":"%b"}' % (count, name, b64encode(salt), scope.kind.encode())
+
+
+@lru_cache(maxsize=100_000)
+def _written(scope: Scope) -> tuple[bytes, bytes]:
+    """The id as JSON, and kind and id as what a salt is made of."""
+    return canonical_json(scope.id), canonical_json([scope.kind, scope.id])
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class Index:
 
     def __post_init__(self) -> None:
         for scope, count in self.counts.items():
-            salt = hmac.digest(self.seed, canonical_json([scope.kind, scope.id]), "sha256")[:16]
+            salt = hmac.digest(self.seed, _written(scope)[1], "sha256")[:16]
             self._leaves[scope] = leaf_data(scope, count, salt)
 
     @property
@@ -130,7 +137,7 @@ def counts_of(rows: Iterable[tuple[str, str, int]]) -> dict[Scope, int]:
 
 def encode(data: bytes) -> str:
     """``data`` in base64."""
-    return base64.b64encode(data).decode()
+    return b64encode(data).decode()
 
 
 def decode(text: str) -> bytes:
@@ -139,4 +146,4 @@ def decode(text: str) -> bytes:
     Raises:
         ValueError: It is none.
     """
-    return base64.b64decode(text, validate=True)
+    return b64decode(text, validate=True)

@@ -7,18 +7,18 @@ from collections.abc import Callable, Sequence
 from audit.entry import SALT_SIZE, Disclosure, Draft, Place, actor_key, draft_body, seal_entry, system_actor
 from audit.index import COMPANY, ROOM, SEED, SEED_SIZE, WHOLE, Index, counts_of, encode, index_data
 from audit.store import EntryRow, LedgerStore
-from config.clock import HOUR, Millis
+from config.clock import DAY, Millis
 
 KIND = "index.published"
 SOURCE = "index"
 ACTOR = system_actor(SOURCE)
-ENTRIES_BETWEEN = 4_096
+ENTRIES_BETWEEN = 16_384
 EXPORTS_KEPT = 16
 """Of how many indexes the counts are kept: an export is fetched soon after it was ordered, or ordered again."""
 
 
 class Indexer:
-    """Publishes an index with every hour and every 4,096 entries that came, and behind the export of a part of the log.
+    """Publishes an index with every day and every 16,384 entries that came, and behind the export of a part of the log.
 
     So such an export, which ends with the index behind its own entry, is never behind.
     """
@@ -36,7 +36,7 @@ class Indexer:
         if self._last is None:
             self._last = await self._newest(store, entries[0])
         last, at = self._last
-        soon = newest.position - last < ENTRIES_BETWEEN and newest.at - at < HOUR
+        soon = newest.position - last < ENTRIES_BETWEEN and newest.at - at < DAY
         exported = any(map(_exports_a_part, entries))
         if soon and not exported:
             return None

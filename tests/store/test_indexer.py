@@ -15,7 +15,7 @@ from audit.index import Index, Scope, decode, index_data
 from audit.indexing import ENTRIES_BETWEEN, EXPORTS_KEPT
 from audit.store import LedgerStore
 from audit.tables import ledger_counter, ledger_index
-from config.clock import HOUR
+from config.clock import DAY
 from config.db import Database, before_commit
 from tests.ledger import make_log
 from tests.store.test_sequencer import Log
@@ -44,16 +44,16 @@ async def indexes(log: Log) -> list[int]:
     return [at for at, entry in enumerate(await log.entries()) if entry["kind"] == "index.published"]
 
 
-async def test_an_index_comes_with_every_hour_in_which_something_came(log: Log) -> None:
+async def test_an_index_comes_with_every_day_on_which_something_came(log: Log) -> None:
     await put(log, 3)
-    log.clock.now += HOUR - 1
+    log.clock.now += DAY - 1
     await put(log, 1)
     assert await indexes(log) == []
     log.clock.now += 1
     await put(log, 1)
     assert await indexes(log) == [5]
     await log.drain()
-    log.clock.now += HOUR
+    log.clock.now += DAY
     await put(log, 1)
     assert await indexes(log) == [5, 7]
 
@@ -95,9 +95,9 @@ async def _seed(log: Log, position: int) -> bytes:
 
 async def test_a_restarted_sequencer_goes_on_from_the_newest_index(log: Log) -> None:
     await put(log, 1)
-    log.clock.now += HOUR
+    log.clock.now += DAY
     await put(log, 1)
-    log.clock.now += HOUR - 1
+    log.clock.now += DAY - 1
     log.sequencer = log.new_sequencer()
     await put(log, 1)
     assert await indexes(log) == [2]

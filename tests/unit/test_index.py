@@ -1,13 +1,15 @@
 """The index: one hash for how much every company and room has, and one leaf of it for whoever it concerns."""
 
 import json
+from base64 import b64encode
 from hashlib import sha256
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.index import LEAST_LEAVES, Index, Scope, index_data, scopes_of
+from audit.canonical import canonical_json
+from audit.index import LEAST_LEAVES, Index, Scope, index_data, leaf_data, scopes_of
 from audit.tree import ProofError, leaf_hash, verify_inclusion
 from tests.rfc9162 import split
 
@@ -33,6 +35,14 @@ def test_every_leaf_leads_to_the_root_and_says_its_count(counts: dict[Scope, int
         verify_inclusion(leaf_hash(shown.leaf), shown.position, index.size, shown.proof, index.root)
         said = json.loads(shown.leaf)
         assert (said["scope"], said["id"], said["count"]) == (scope.kind, scope.id, count)
+
+
+@given(
+    scopes | st.builds(Scope, st.just("room"), st.text(min_size=1)), st.integers(0, 2**53 - 1), st.binary(max_size=20)
+)
+def test_a_leaf_is_canonical_json(scope: Scope, count: int, salt: bytes) -> None:
+    said = {"scope": scope.kind, "id": scope.id, "count": count, "salt": b64encode(salt).decode()}
+    assert leaf_data(scope, count, salt) == canonical_json(said)
 
 
 def test_the_root_is_that_of_the_sorted_leaves() -> None:
