@@ -28,7 +28,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from audit.canonical import CanonicalError, canonical_json, parse_canonical
 from audit.kinds import KINDS
@@ -36,6 +36,8 @@ from audit.tiles import MAX_ENTRY_SIZE
 
 VERSION = 1
 SALT_SIZE = 16
+MAX_DRAFT_SIZE = MAX_ENTRY_SIZE - 512
+"""Of a draft's canonical form: the log's numbers and the source's name always have room beside it."""
 
 _REQUIRED = {"v", "kind", "at", "source", "source_seq", "actor", "actor_seq", "data"}
 _OPTIONAL = {"room", "room_seq", "engagement", "companies", "sd", "salt", "commit"}
@@ -120,8 +122,7 @@ class Disclosure:
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(NamedTuple):
     """What the log adds to a draft: time and sequence numbers."""
 
     at: int
@@ -129,6 +130,24 @@ class Place:
     source_seq: int
     actor_seq: int
     room_seq: int | None
+
+
+class Waiting(NamedTuple):
+    """A draft in its canonical form, taken apart: what is counted, and the text around where the numbers belong.
+
+    The entry is ``first`` actor_seq, at ``middle`` room_seq ``hiding`` source, source_seq ``END``; ``place`` is
+    where it happened, be it an entry of that room or not.
+    """
+
+    kind: str
+    actor: str  # such as person:prs_…
+    room: str | None
+    place: str | None
+    companies: Sequence[str]
+    sd: Sequence[str]
+    first: str
+    middle: str
+    hiding: str
 
 
 def draft_body(draft: Draft, digests: Sequence[str], salt: bytes = b"") -> dict[str, Any]:
@@ -147,17 +166,44 @@ def draft_body(draft: Draft, digests: Sequence[str], salt: bytes = b"") -> dict[
     return body
 
 
-def seal_entry(body: Mapping[str, Any], place: Place) -> bytes:
-    """The bytes that the log commits to.
+_END = f'"v":{VERSION}}}'
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def read_draft(text: str) -> Waiting:
+    """The draft whose :func:`draft_body` has the canonical form ``text``.
+
+    Raises:
+        EntryError: Its members are not where that form has them.
+    """
+    body = json.loads(text)
+    ((kind, name),) = body["actor"].items()
+    first = f'{{"actor":{{"{kind}":{_quoted(name)}}},'
+    sd = body.get("sd", ())
+    hiding = f'"salt":"{body["salt"]}",' if "salt" in body else ""
+    hiding += '"sd":["' + '","'.join(sd) + '"],' if sd else ""
+    if not text.startswith(first) or not text.endswith(hiding + _END):
+        raise EntryError(f"the draft {text:.60} is not in its canonical form")
+    middle = text[len(first) : len(text) - len(hiding) - len(_END)]  # commit, companies, data, engagement, kind, room
+    room, companies = body.get("room"), body.get("companies", ())
+    place = room or body["data"].get("place")
+    return Waiting(body["kind"], actor_key(body["actor"]), room, place, companies, sd, first, middle, hiding)
+
+
+def seal_entry(draft: Waiting, place: Place) -> bytes:
+    """The bytes that the log commits to: ``draft`` with the members of ``place`` where their names sort to.
+
+    The same as writing the whole anew, in a third of the time (tests/unit/test_entry.py shows that it is the same).
 
     Raises:
         EntryError: They are more than an entry may have.
     """
-    entry = {**body, "at": place.at, "source": place.source, "source_seq": place.source_seq}
-    entry["actor_seq"] = place.actor_seq
-    if place.room_seq is not None:
-        entry["room_seq"] = place.room_seq
-    data = canonical_json(entry)
+    at, source, source_seq, actor_seq, room_seq = place
+    room = "" if room_seq is None else f'"room_seq":{room_seq},'
+    data = (
+        f'{draft.first}"actor_seq":{actor_seq},"at":{at},{draft.middle}{room}{draft.hiding}'
+        f'"source":{_quoted(source)},"source_seq":{source_seq},{_END}'
+    ).encode()
     if len(data) > MAX_ENTRY_SIZE:
         raise EntryError(f"an entry has at most {MAX_ENTRY_SIZE} bytes, not {len(data)}")
     return data

@@ -4,7 +4,11 @@ import json
 import os
 from collections.abc import Callable, Sequence
 
-from audit.entry import SALT_SIZE, Disclosure, Draft, Place, actor_key, draft_body, seal_entry, system_actor
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from audit.batch_store import BatchStore
+from audit.canonical import canonical_json
+from audit.entry import SALT_SIZE, Disclosure, Draft, Place, actor_key, draft_body, read_draft, seal_entry, system_actor
 from audit.index import COMPANY, ROOM, SEED, SEED_SIZE, WHOLE, Index, counts_of, encode, index_data
 from audit.store import EntryRow, LedgerStore
 from config.clock import DAY, Millis
@@ -27,20 +31,20 @@ class Indexer:
         self._random_bytes = random_bytes
         self._last: tuple[int, Millis] | None = None
 
-    async def index_of(self, entries: Sequence[EntryRow], store: LedgerStore) -> EntryRow | None:
+    async def index_of(self, entries: Sequence[EntryRow], tx: AsyncConnection) -> EntryRow | None:
         """The index entry behind ``entries``, which are the newest of the log, where one is due; it is not stored.
 
-        Its disclosure and its numbers are, in the transaction of ``store``.
+        Its disclosure and its numbers are, in ``tx``.
         """
         newest = entries[-1]
         if self._last is None:
-            self._last = await self._newest(store, entries[0])
+            self._last = await self._newest(LedgerStore(tx), entries[0])
         last, at = self._last
         soon = newest.position - last < ENTRIES_BETWEEN and newest.at - at < DAY
         exported = any(map(_exports_a_part, entries))
         if soon and not exported:
             return None
-        return await self._make(newest.position + 1, newest.at, store, exported=exported)
+        return await self._make(newest.position + 1, newest.at, tx, exported=exported)
 
     def published(self, entry: EntryRow) -> None:
         """Note that ``entry`` was committed."""
@@ -52,21 +56,22 @@ class Indexer:
         row = await store.newest(KIND) or await store.entry(0) or first
         return row.position, row.at
 
-    async def _make(self, position: int, at: Millis, store: LedgerStore, *, exported: bool) -> EntryRow:
+    async def _make(self, position: int, at: Millis, tx: AsyncConnection, *, exported: bool) -> EntryRow:
+        store = LedgerStore(tx)
         counts = await store.counts([COMPANY, ROOM])
         if exported:
             await store.keep_index(position, json.dumps(counts), EXPORTS_KEPT)
         index = Index(counts_of(counts), self._random_bytes(SEED_SIZE))
         hidden = Disclosure(salt=self._random_bytes(SALT_SIZE), name=SEED, value=encode(index.seed))
         draft = Draft(kind=KIND, actor=ACTOR, data=index_data(index))
-        body = draft_body(draft, [hidden.digest()], self._random_bytes(SALT_SIZE))
-        number = await self._number(store)
+        body = canonical_json(draft_body(draft, [hidden.digest()], self._random_bytes(SALT_SIZE))).decode()
+        number = await self._number(BatchStore(tx))
         place = Place(at=at, source=SOURCE, source_seq=number, actor_seq=number, room_seq=None)
         await store.add_disclosure(position, hidden.digest(), hidden.encode())
-        return EntryRow(position=position, kind=KIND, at=at, room=None, body=seal_entry(body, place))
+        return EntryRow(position=position, kind=KIND, at=at, room=None, body=seal_entry(read_draft(body), place))
 
     @staticmethod
-    async def _number(store: LedgerStore) -> int:
+    async def _number(store: BatchStore) -> int:
         """The number of the next index, as of its source so of its actor: nobody else uses either."""
         counter = ("actor", actor_key(ACTOR))
         number = (await store.counters([counter]))[counter] + 1

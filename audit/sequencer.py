@@ -4,22 +4,23 @@ One transaction takes the rows out and writes entries, tiles and head; the signa
 never signs what a crash could take back, and every head it signs extends the one before (docs/adr/0003).
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audit.entry import Draft, Place, actor_key, seal_entry, system_actor
+from audit.batch_store import BatchStore, InboxRow, Key, LedgerConflictError
+from audit.entry import Draft, Place, Waiting, read_draft, seal_entry, system_actor
 from audit.inbox import Inbox
-from audit.index import scopes_of
+from audit.index import COMPANY, ROOM
 from audit.indexing import Indexer
 from audit.note import Checkpoint
 from audit.signer import CheckpointSigner, SignerRefusedError
-from audit.store import EntryRow, InboxRow, LedgerHead, LedgerStore
+from audit.store import EntryRow, LedgerHead, LedgerStore
+from audit.stored_hashes import with_hashes
 from audit.tiles import Edge, TileError, TileHashes, read_edge
 from audit.tree import Head, ProofError, consistency_proof, leaf_hash
 from config.clock import SECOND, Millis
@@ -27,7 +28,7 @@ from config.db import Database
 
 log = structlog.get_logger()
 
-BATCH = 1_000
+BATCH = 2_000
 CLOCK_TOLERANCE = SECOND
 
 T = TypeVar("T")
@@ -57,6 +58,25 @@ class Sequencer:
         self._edge = Edge()
         self._indexer = Indexer()
         self._holding_back = False
+        self._term: int | None = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this one took the lead, and has not noticed yet that another did since."""
+        return self._term is not None
+
+    async def lead(self) -> None:
+        """Fence off whoever led before: nothing that they still have under way gets into the log.
+
+        To be called by whoever has just become the leader. Without it, the first batch does so.
+
+        Raises:
+            DatabaseUnavailableError: It is not known who leads.
+        """
+        self._term = None
+        async with self._db.begin() as tx:
+            term = await BatchStore(tx).lead()
+        self._term = term
 
     async def step(self) -> int:
         """Give up to ``batch`` waiting entries their place and publish a signed checkpoint over them.
@@ -68,7 +88,7 @@ class Sequencer:
             SignerRefusedError: The database does not extend what was signed; entries wait, unsigned.
         """
         async with self._db.read() as connection:
-            waiting, unsigned = await LedgerStore(connection).pending()
+            waiting, unsigned = await BatchStore(connection).pending()
         appended = await self._append() if waiting else None
         if appended is not None and await self._sign_appended(appended):
             return appended.entries
@@ -77,24 +97,34 @@ class Sequencer:
         return 0 if appended is None else appended.entries
 
     async def _append(self) -> Appended | None:
+        try:
+            return await self._append_as_leader()
+        except LedgerConflictError:
+            self._term = None
+            raise
+
+    async def _append_as_leader(self) -> Appended | None:
         async with self._db.begin() as tx:
-            store = LedgerStore(tx)
-            head = await store.head()
+            store = BatchStore(tx)
+            head = await LedgerStore(tx).head()
+            term = head.term + 1 if self._term is None else self._term
+            if self._term not in {None, head.term}:
+                raise LedgerConflictError(f"leader {head.term} has taken over from leader {term}")
             rows = await store.take_inbox(self._batch)
             if not rows:
                 return None
-            before = await self._edge_at(head, store)
+            before = await self._edge_at(head, LedgerStore(tx))
             entries = await _place(rows, head, store)
-            index = await self._indexer.index_of(entries, store)
+            index = await self._indexer.index_of(entries, tx)
             entries += [] if index is None else [index]
             edge, tiles = before.append([leaf_hash(entry.body) for entry in entries])
             after = Head(edge.frontier.size, edge.frontier.root())
-            await store.move_head(head, after, entries[-1].at)  # first: it keeps a second sequencer out
+            await store.move_head(head, after, entries[-1].at, term=term)  # first: it keeps a second sequencer out
             await store.append(entries)
             await store.save_tiles(tiles)
             behind = entries[-1].at - rows[-1].at
             await self._note_clock(tx, behind)
-        self._edge, self._holding_back = edge, behind > CLOCK_TOLERANCE
+        self._term, self._edge, self._holding_back = term, edge, behind > CLOCK_TOLERANCE
         if index is not None:
             self._indexer.published(index)
         return Appended(entries=len(rows), head=after, tiles={**before.tiles(), **tiles})
@@ -111,13 +141,14 @@ class Sequencer:
         known = self._edge
         if known.frontier.size == head.size and known.frontier.root() == head.root:
             return known
-        return await with_tiles(store, lambda tile: read_edge(head.size, tile))
+        return await _with_tiles(store, partial(read_edge, head.size))
 
     async def _sign_appended(self, appended: Appended) -> bool:
         """Have the head that was just committed signed, from memory; false where that takes what is stored."""
         head, signed = appended.head, await self._signer.head()
         try:
-            proof = _consistency(signed.size, head.size, lambda level, tile: appended.tiles[level, tile])
+            hashes = TileHashes(lambda level, tile: appended.tiles[level, tile])
+            proof = consistency_proof(signed.size, head.size, hashes)
             await self._publish(head, proof)
         except (KeyError, TileError, ProofError, SignerRefusedError):
             return False
@@ -133,7 +164,7 @@ class Sequencer:
                 if head.size in {0, head.signed_size}:
                     return
                 first = min(signed.size, head.size)
-                proof = await with_tiles(store, partial(_consistency, first, head.size))
+                proof = await with_hashes(store, partial(consistency_proof, first, head.size))
             try:
                 await self._publish(Head(head.size, head.root), proof)
             except SignerRefusedError:
@@ -150,14 +181,10 @@ class Sequencer:
         """
         note = await self._signer.sign(Checkpoint(origin=self._origin, size=head.size, root=head.root), proof)
         async with self._db.begin() as tx:
-            await LedgerStore(tx).set_checkpoint(head.size, note)
+            await BatchStore(tx).publish(head.size, note)
 
 
-def _consistency(first: int, second: int, tile: Tiles) -> list[bytes]:
-    return consistency_proof(first, second, TileHashes(tile))
-
-
-async def with_tiles(store: LedgerStore, compute: Callable[[Tiles], T]) -> T:
+async def _with_tiles(store: LedgerStore, compute: Callable[[Tiles], T]) -> T:
     """The result of the pure ``compute``, with the stored tiles that it turns out to ask for."""
     loaded: dict[tuple[int, int], list[bytes]] = {}
     while True:
@@ -168,31 +195,32 @@ async def with_tiles(store: LedgerStore, compute: Callable[[Tiles], T]) -> T:
             loaded[level, tile] = await store.tile(level, tile)
 
 
-async def _place(rows: Sequence[InboxRow], head: LedgerHead, store: LedgerStore) -> list[EntryRow]:
+async def _place(rows: Sequence[InboxRow], head: LedgerHead, store: BatchStore) -> list[EntryRow]:
     """The entries for ``rows``, in order, with their numbers; counters and disclosures are brought up to date."""
-    bodies: list[dict[str, Any]] = [json.loads(row.body) for row in rows]
-    counters = await store.counters({key for body in bodies for key in _counter_keys(body)})
+    drafts = [read_draft(row.body) for row in rows]
+    counters = await store.counters({key for draft in drafts for key in _counter_keys(draft)})
     entries, digests, at = [], {}, head.last_at
-    for position, (row, body) in enumerate(zip(rows, bodies, strict=True), start=head.size):
+    for position, (row, draft) in enumerate(zip(rows, drafts, strict=True), start=head.size):
         at = max(at, row.at)
-        for key in _counter_keys(body):
+        for key in _counter_keys(draft):
             counters[key] += 1
         place = Place(
             at=at,
             source=row.source,
             source_seq=row.source_seq,
-            actor_seq=counters["actor", actor_key(body["actor"])],
-            room_seq=counters["room", body["room"]] if "room" in body else None,
+            actor_seq=counters["actor", draft.actor],
+            room_seq=None if draft.room is None else counters["room", draft.room],
         )
-        data = seal_entry(body, place)
-        room = body.get("room") or body["data"].get("place")  # where it happened, be it the room's own or not
-        entries.append(EntryRow(position=position, kind=body["kind"], at=at, room=room, body=data))
-        digests.update(dict.fromkeys(body.get("sd", ()), position))
+        entries.append(EntryRow(position, draft.kind, at, draft.place, seal_entry(draft, place)))
+        digests.update(dict.fromkeys(draft.sd, position))
     await store.save_counters(counters)
     await store.place_disclosures(digests)
     return entries
 
 
-def _counter_keys(body: dict[str, Any]) -> list[tuple[str, str]]:
-    """What an entry is counted under: its actor, and the scopes of the index."""
-    return [("actor", actor_key(body["actor"])), *((scope.kind, scope.id) for scope in scopes_of(body))]
+def _counter_keys(draft: Waiting) -> list[Key]:
+    """What the entry is counted under: its actor, and where it has a room the scopes of the index."""
+    actor = ("actor", draft.actor)
+    if draft.room is None:
+        return [actor]
+    return [actor, (ROOM, draft.room), *((COMPANY, company) for company in draft.companies)]

@@ -4,17 +4,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from audit.batch_store import BatchStore
 from audit.bundle import ExportOrder, write_bundle
 from audit.entry import Disclosure, Draft, person_actor
 from audit.inbox import Inbox
 from audit.index import SEED, WHOLE, Scope
 from audit.keys import SigningKey
 from audit.note import Checkpoint, VerifierKey
-from audit.sequencer import with_tiles
 from audit.store import CosignedRow, EntryRow, LedgerHead, LedgerStore
-from audit.tiles import ENTRIES, TILE_WIDTH, TileHashes, encode_bundle
+from audit.stored_hashes import with_hashes
+from audit.tiles import ENTRIES, TILE_WIDTH, encode_bundle
 from audit.trail_export import TrailOrder, read_counts, write_trail
 from audit.tree import consistency_proof, inclusion_proof, leaf_hash
 from config.clock import Clock
@@ -111,11 +113,12 @@ class AuditService:
         """
         async with self._db.read() as connection:
             store = LedgerStore(connection)
-            row, head = await store.entry(position), await store.head()
-            size, note = await self._covering(store, position, head)
-            if row is None or note is None or position >= size:
-                raise NotFoundError(f"no entry {position}; the log has {size}", hint="conclave audit tail")
-            proof = await with_tiles(store, lambda tile: inclusion_proof(position, size, TileHashes(tile)))
+            covered = await store.covered(position)
+            if covered is None or position >= covered[1]:
+                signed = (await store.head()).signed_size
+                raise NotFoundError(f"no entry {position}; the log has {signed}", hint="conclave audit tail")
+            row, size, note = covered
+            proof = await with_hashes(store, partial(inclusion_proof, position, size))
         return Proven(row=row, leaf=leaf_hash(row.body), size=size, root=_root_of(note), proof=proof, checkpoint=note)
 
     @staticmethod
@@ -130,7 +133,7 @@ class AuditService:
         """The proof that the log of ``first`` entries is a prefix of the one of ``second``, which must be signed."""
         async with self._db.read() as connection:
             store = LedgerStore(connection)
-            return await with_tiles(store, lambda tile: consistency_proof(first, second, TileHashes(tile)))
+            return await with_hashes(store, partial(consistency_proof, first, second))
 
     async def growth(self, first: int, second: int) -> list[bytes]:
         """As :meth:`consistency`, for whoever asks.
@@ -196,7 +199,7 @@ class AuditService:
         async with self._db.begin() as tx:
             store = LedgerStore(tx)
             before = (await store.head()).size
-            if scope is not None and not any((await store.counters([(scope.kind, scope.id)])).values()):
+            if scope is not None and not any((await BatchStore(tx).counters([(scope.kind, scope.id)])).values()):
                 raise NotFoundError(f"the ledger has no entry of a room of {scope}", hint="conclave room list")
             data = {"export": export, "scope": WHOLE if scope is None else str(scope)}
             await self._inbox.put(tx, Draft(kind="audit.exported", actor=person_actor(actor), data=data))

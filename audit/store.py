@@ -1,9 +1,11 @@
 """SQL of the ledger, on an open connection; the caller owns the transaction."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from sqlalchemy import Row, delete, exists, func, insert, not_, select, tuple_, update
+from sqlalchemy import Row, delete, func, insert, not_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,40 +19,23 @@ from audit.tables import (
     ledger_index,
     ledger_tile,
 )
-from audit.tree import EMPTY_ROOT, HASH_SIZE, Head
-from config.errors import ConclaveError
-
-
-class LedgerConflictError(ConclaveError):
-    """Another sequencer moved the head; this pass is dropped."""
-
-    code = "ledger_conflict"
+from audit.tree import EMPTY_ROOT, HASH_SIZE
+from config.db import run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerHead:
-    """Where the log stands: its head, the time of its newest entry, and what of it is signed."""
+    """Where the log stands: its head, the time of its newest entry, what of it is signed, and its leader's number."""
 
     size: int
     root: bytes
     last_at: int
     signed_size: int
     checkpoint: bytes | None
+    term: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InboxRow:
-    """An entry that waits for its place."""
-
-    id: int
-    at: int
-    source: str
-    source_seq: int
-    body: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryRow:
+class EntryRow(NamedTuple):
     """An entry at its place."""
 
     position: int
@@ -72,6 +57,15 @@ class CosignedRow:
 _of_index = ledger_disclosure.c.position.in_(
     select(ledger_entry.c.position).where(ledger_entry.c.kind == "index.published")
 )
+_TILES_OF_JSON = """SELECT t.level, t.tile, t.hashes FROM json_each($1) AS j JOIN ledger_tile AS t
+                    ON t.level = json_extract(j.value, '$[0]') AND t.tile = json_extract(j.value, '$[1]')"""
+_TILES_OF_ARRAYS = """SELECT t.level, t.tile, t.hashes FROM unnest($1::int[], $2::bigint[]) AS j (level, tile)
+                      JOIN ledger_tile AS t USING (level, tile)"""
+_COVERED = """SELECT e.position, e.kind, e.at, e.room, e.body,
+                     CASE WHEN c.size > $1 THEN c.size ELSE h.signed_size END,
+                     CASE WHEN c.size > $1 THEN c.checkpoint ELSE h.checkpoint END
+              FROM ledger_entry AS e JOIN ledger_head AS h ON h.id = 1 LEFT JOIN ledger_cosigned AS c ON c.id = 1
+              WHERE e.position = $1 AND h.checkpoint IS NOT NULL"""
 EMPTY_HEAD = LedgerHead(size=0, root=EMPTY_ROOT, last_at=0, signed_size=0, checkpoint=None)
 
 
@@ -88,32 +82,12 @@ class LedgerStore:
         if row is None:
             return EMPTY_HEAD
         return LedgerHead(
-            size=row.size, root=row.root, last_at=row.last_at, signed_size=row.signed_size, checkpoint=row.checkpoint
-        )
-
-    async def move_head(self, before: LedgerHead, after: Head, last_at: int) -> None:
-        """Set the head to ``after`` if it is still ``before``.
-
-        Raises:
-            LedgerConflictError: It is not; somebody else wrote.
-        """
-        if before is EMPTY_HEAD:
-            row = {"id": 1, "size": 0, "root": EMPTY_ROOT, "last_at": 0, "signed_size": 0}
-            await self._tx.execute(self._dialect.insert(ledger_head).values(row).on_conflict_do_nothing())
-        done = await self._tx.execute(
-            update(ledger_head)
-            .where(ledger_head.c.id == 1, ledger_head.c.size == before.size, ledger_head.c.root == before.root)
-            .values(size=after.size, root=after.root, last_at=last_at)
-        )
-        if done.rowcount != 1:
-            raise LedgerConflictError(f"the ledger is no longer at {before.size} entries: another sequencer wrote")
-
-    async def set_checkpoint(self, size: int, note: bytes) -> None:
-        """Publish ``note`` as the newest checkpoint; an older one never replaces it."""
-        await self._tx.execute(
-            update(ledger_head)
-            .where(ledger_head.c.id == 1, ledger_head.c.signed_size < size)
-            .values(signed_size=size, checkpoint=note)
+            size=row.size,
+            root=row.root,
+            last_at=row.last_at,
+            signed_size=row.signed_size,
+            checkpoint=row.checkpoint,
+            term=row.term,
         )
 
     async def cosigned(self) -> CosignedRow | None:
@@ -139,46 +113,6 @@ class LedgerStore:
         row = (await self._tx.execute(select(func.count(), func.min(inbox.c.at)).select_from(inbox))).one()
         return int(row[0]), row[1]
 
-    async def pending(self) -> tuple[bool, bool]:
-        """Whether entries wait for their place, and whether the log's head waits for its signature."""
-        row = (
-            await self._tx.execute(
-                select(
-                    exists(select(inbox.c.id)),
-                    exists(select(ledger_head.c.id).where(ledger_head.c.size > ledger_head.c.signed_size)),
-                )
-            )
-        ).one()
-        return bool(row[0]), bool(row[1])
-
-    async def take_inbox(self, limit: int) -> list[InboxRow]:
-        """Take up to ``limit`` waiting rows out, the oldest first."""
-        oldest = select(inbox.c.id).order_by(inbox.c.id).limit(limit).scalar_subquery()
-        rows = await self._tx.execute(delete(inbox).where(inbox.c.id.in_(oldest)).returning(*inbox.c))
-        found = [InboxRow(id=r.id, at=r.at, source=r.source, source_seq=r.source_seq, body=r.body) for r in rows]
-        return sorted(found, key=lambda row: row.id)
-
-    async def counters(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """The last number given for each (scope, key); 0 when none was."""
-        wanted = list(keys)
-        found = dict.fromkeys(wanted, 0)
-        columns = tuple_(ledger_counter.c.scope, ledger_counter.c.key)
-        for at in range(0, len(wanted), 400):
-            rows = await self._tx.execute(select(ledger_counter).where(columns.in_(wanted[at : at + 400])))
-            found.update({(row.scope, row.key): row.value for row in rows})
-        return found
-
-    async def save_counters(self, counters: Mapping[tuple[str, str], int]) -> None:
-        """Store the last number given for each (scope, key)."""
-        if not counters:
-            return
-        statement = self._dialect.insert(ledger_counter)
-        statement = statement.on_conflict_do_update(
-            index_elements=["scope", "key"], set_={"value": statement.excluded.value}
-        )
-        rows = [{"scope": scope, "key": key, "value": value} for (scope, key), value in counters.items()]
-        await self._tx.execute(statement, rows)
-
     async def counts(self, scopes: Sequence[str]) -> list[tuple[str, str, int]]:
         """Every (scope, key, last number) of ``scopes``."""
         rows = await self._tx.execute(select(ledger_counter).where(ledger_counter.c.scope.in_(scopes)))
@@ -196,34 +130,19 @@ class LedgerStore:
         row = (await self._tx.execute(first)).one_or_none()
         return None if row is None else (row.position, row.counts)
 
-    async def append(self, entries: Sequence[EntryRow]) -> None:
-        """Store ``entries`` at their positions."""
-        await self._tx.execute(
-            insert(ledger_entry),
-            [{"position": e.position, "kind": e.kind, "at": e.at, "room": e.room, "body": e.body} for e in entries],
-        )
-
-    async def save_tiles(self, tiles: Mapping[tuple[int, int], Sequence[bytes]]) -> None:
-        """Store the hashes of each (level, tile), in place of fewer."""
-        statement = self._dialect.insert(ledger_tile)
-        statement = statement.on_conflict_do_update(
-            index_elements=["level", "tile"], set_={"hashes": statement.excluded.hashes}
-        )
-        rows = [{"level": level, "tile": tile, "hashes": b"".join(h)} for (level, tile), h in tiles.items()]
-        await self._tx.execute(statement, rows)
-
     async def tile(self, level: int, tile: int) -> list[bytes]:
         """The hashes of one tile; empty when there is none."""
         where = (ledger_tile.c.level == level, ledger_tile.c.tile == tile)
-        data = await self._tx.scalar(select(ledger_tile.c.hashes).where(*where)) or b""
-        return [data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)]
+        return _hashes(await self._tx.scalar(select(ledger_tile.c.hashes).where(*where)) or b"")
 
-    async def place_disclosures(self, digests: Mapping[str, int]) -> None:
-        """Note the position of the entry that each digest ended up in."""
-        for digest, position in digests.items():
-            await self._tx.execute(
-                update(ledger_disclosure).where(ledger_disclosure.c.digest == digest).values(position=position)
-            )
+    async def tiles(self, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], list[bytes]]:
+        """The hashes of each of the ``wanted`` (level, tile) that there is."""
+        keys = list(wanted)
+        if self._dialect is postgresql:
+            rows = await run(self._tx, _TILES_OF_ARRAYS, [level for level, _ in keys], [tile for _, tile in keys])
+        else:
+            rows = await run(self._tx, _TILES_OF_JSON, json.dumps(keys))
+        return {(level, tile): _hashes(hashes) for level, tile, hashes in rows}
 
     async def add_disclosure(self, position: int, digest: str, disclosure: str) -> None:
         """Keep a disclosure of the entry at ``position``."""
@@ -271,6 +190,15 @@ class LedgerStore:
         rows = select(ledger_entry).where(*where).order_by(ledger_entry.c.position).limit(limit)
         return [_entry(row) for row in await self._tx.execute(rows)]
 
+    async def covered(self, position: int) -> tuple[EntryRow, int, bytes] | None:
+        """The entry at ``position``, and size and note of the checkpoint to prove it under.
+
+        That is the newest one that witnesses cosigned where it covers the entry, else the newest signed one; ``None``
+        without an entry or a checkpoint.
+        """
+        row = (await run(self._tx, _COVERED, position)).one_or_none()
+        return None if row is None else (EntryRow._make(row[:5]), row[5], row[6])
+
     async def page(self, *, start: int, limit: int, kind: str | None, room: str | None) -> list[EntryRow]:
         """Up to ``limit`` entries from ``start`` on, oldest first, of one kind or room where asked."""
         statement = select(ledger_entry).where(ledger_entry.c.position >= start)
@@ -281,5 +209,9 @@ class LedgerStore:
         return [_entry(row) for row in await self._tx.execute(statement.order_by(ledger_entry.c.position).limit(limit))]
 
 
+def _hashes(data: bytes) -> list[bytes]:
+    return [data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)]
+
+
 def _entry(row: Row) -> EntryRow:  # type: ignore[type-arg]  # a row of select(ledger_entry)
-    return EntryRow(position=row.position, kind=row.kind, at=row.at, room=row.room, body=row.body)
+    return EntryRow._make(row)

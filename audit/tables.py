@@ -52,6 +52,7 @@ ledger_head = Table(
     Column("last_at", BigInteger, nullable=False),
     Column("signed_size", BigInteger, nullable=False),
     Column("checkpoint", LargeBinary),
+    Column("term", BigInteger, nullable=False, server_default="0"),
 )
 
 ledger_cosigned = Table(

@@ -9,7 +9,18 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import append_rate, cold_start, decide, feed_lag, help_time, partnership_time, send_rate
+from benchmarks import (
+    append_rate,
+    cold_start,
+    decide,
+    feed_lag,
+    growth,
+    help_time,
+    low_load,
+    partnership_time,
+    send_rate,
+    writers,
+)
 from benchmarks.plan import Measurement, Plan
 from benchmarks.report import Report, table, write
 from config.logging import configure_logging
@@ -19,6 +30,9 @@ MEASUREMENTS: dict[str, Measurement] = {
     "help": help_time.run,
     "up": cold_start.run,
     "append": append_rate.run,
+    "low-load": low_load.run,
+    "writers": writers.run,
+    "growth": growth.run,
     "decide": decide.run,
     "lag": feed_lag.run,
     "partnership": partnership_time.run,

@@ -104,13 +104,18 @@ class Postgres:
 
     async def fresh(self) -> str:
         """See :class:`Source`."""
-        return self.url(await self._copy())
+        return self.url(await self.copy())
 
     async def raw(self) -> Raw:
         """See :class:`Source`."""
-        return await RawPostgres.open(self._socket, await self._copy())
+        return await self.open(await self.copy())
 
-    async def _copy(self) -> str:
+    async def open(self, name: str) -> Raw:
+        """The driver's own connection to the database ``name``."""
+        return await RawPostgres.open(self._socket, name)
+
+    async def copy(self) -> str:
+        """The name of a new, migrated, empty database."""
         name = f"bench_{next(self._numbers)}"
         await self.execute(f"CREATE DATABASE {name} TEMPLATE {BASE}")
         return name

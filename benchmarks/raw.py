@@ -11,6 +11,9 @@ import asyncpg
 
 COLUMNS = ("position", "kind", "at", "room", "body")
 NOTE = b"n" * 250
+_COUNT = "INSERT INTO inbox_source (source, seq)"
+_ONE_MORE = "ON CONFLICT (source) DO UPDATE SET seq = inbox_source.seq + 1 RETURNING seq"
+_HAND_IN = "INSERT INTO inbox (at, source, source_seq, body)"
 EntryTuple = tuple[int, str, int, str | None, bytes]
 
 
@@ -28,6 +31,10 @@ class Raw(Protocol):
 
     async def insert(self, rows: Sequence[EntryTuple]) -> None:
         """Insert ledger entries, in one transaction."""
+        ...
+
+    async def hand_in(self, writer: int, body: str) -> None:
+        """Commit one waiting entry of the source that ``writer`` stands for, with the source's next number."""
         ...
 
     async def extend(self, step: Step) -> None:
@@ -56,6 +63,13 @@ class RawSqlite:
         """See :class:`Raw`."""
         self._db.execute("BEGIN IMMEDIATE")
         self._db.executemany("INSERT INTO ledger_entry VALUES (?, ?, ?, ?, ?)", rows)
+        self._db.execute("COMMIT")
+
+    async def hand_in(self, writer: int, body: str) -> None:
+        """See :class:`Raw`."""
+        self._db.execute("BEGIN IMMEDIATE")
+        ((number,),) = self._db.execute(f"{_COUNT} VALUES (?, 1) {_ONE_MORE}", (f"{writer}",)).fetchall()
+        self._db.execute(f"{_HAND_IN} VALUES (0, ?, ?, ?)", (f"{writer}", number, body))
         self._db.execute("COMMIT")
 
     async def extend(self, step: Step) -> None:
@@ -87,6 +101,7 @@ class RawPostgres:
         connection = await asyncpg.connect(host=socket, user="postgres", database=database)
         await connection.execute(
             "INSERT INTO ledger_head (id, size, root, last_at, signed_size) VALUES (1, 0, '', 0, 0)"
+            " ON CONFLICT DO NOTHING"
         )
         return cls(connection)
 
@@ -94,6 +109,12 @@ class RawPostgres:
         """See :class:`Raw`."""
         async with self._db.transaction():
             await self._db.executemany("INSERT INTO ledger_entry VALUES ($1, $2, $3, $4, $5)", rows)
+
+    async def hand_in(self, writer: int, body: str) -> None:
+        """See :class:`Raw`."""
+        async with self._db.transaction():
+            number = await self._db.fetchval(f"{_COUNT} VALUES ($1, 1) {_ONE_MORE}", f"{writer}")
+            await self._db.execute(f"{_HAND_IN} VALUES (0, $1, $2, $3)", f"{writer}", number, body)
 
     async def extend(self, step: Step) -> None:
         """See :class:`Raw`."""

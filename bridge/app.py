@@ -3,19 +3,19 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
 from sqlalchemy.engine import make_url
 
+from audit.batch_store import LedgerConflictError
 from audit.entry import Draft, system_actor
 from audit.inbox import Inbox
 from audit.sequencer import Sequencer
 from audit.service import AuditService
 from audit.signer import SignerRefusedError, SignerUnavailableError
-from audit.store import LedgerConflictError
 from bridge.api.log import add_log
 from bridge.api.server import add_api, api_errors
 from bridge.appservice import MAX_BODY, add_appservice
@@ -37,7 +37,7 @@ from bridge.web.pages import Pages, add_static
 from bridge.wellknown import add_health, add_well_known
 from bridge.witness.rounds import open_rounds
 from config.clock import Clock, SteadyClock
-from config.db import Database, DatabaseUnavailableError
+from config.db import Database, DatabaseUnavailableError, Lease
 from config.errors import ConclaveError
 from config.migrate import check_schema, upgrade
 from config.settings import Settings
@@ -103,34 +103,37 @@ class Hub:
         db = self.services.db
         while True:
             try:
-                async with db.leadership("sequencer") as leader:
-                    while leader:
-                        await self._drain()
-                await asyncio.sleep(RETRY_S)
+                async with db.lease("sequencer") as lease:
+                    await self._lead(lease)
+            except LedgerConflictError as error:
+                log.warning("sequencer_overtaken", reason=error.message)
             except DatabaseUnavailableError as error:
                 log.warning("sequencer_waits", reason=error.message)
-                await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(RETRY_S)
 
-    async def _drain(self) -> None:
+    async def _lead(self, lease: Lease) -> None:
+        await self.sequencer.lead()
+        log.info("sequencer_leads")
+        while True:
+            await lease.hold()
+            await self._step()
+
+    async def _step(self) -> None:
+        """One batch; where nothing waits, return when something may."""
         db, readiness = self.services.db, self.services.readiness
+        db.wrote.clear()  # what the sequencer itself commits is no reason to look twice
         try:
-            while True:
-                db.wrote.clear()  # what the sequencer itself commits is no reason to look twice
-                if not await self.sequencer.step():
-                    break
+            written = await self.sequencer.step()
             readiness.signing_error = None
-        except LedgerConflictError as error:
-            log.warning("sequencer_overtaken", reason=error.message)
         except (SignerRefusedError, SignerUnavailableError) as error:
             if readiness.signing_error is None:
                 log.error(error.code, reason=error.message)
-            readiness.signing_error = error.message
+            readiness.signing_error, written = error.message, 0
             await asyncio.sleep(RETRY_S)
-        try:
-            async with asyncio.timeout(POLL_S):
-                await db.wrote.wait()
-        except TimeoutError:
-            return
+        if not written:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await db.wrote.wait()
 
     async def note(self, kind: str, **data: object) -> None:
         """An entry by the hub itself."""

@@ -125,11 +125,11 @@ async def _relink(hub: Hub) -> None:
 
 
 async def _finish(hub: Hub) -> None:
-    """The last entry, and everything that waits into the log."""
+    """The last entry, and everything that waits into the log; of several hubs, the one that led does the latter."""
     try:
         async with asyncio.timeout(LAST_DRAIN_S):
             await hub.note("hub.stopped")
-            while await hub.sequencer.step():
+            while hub.sequencer.leads and await hub.sequencer.step():
                 pass
     except (ConclaveError, TimeoutError) as error:
         log.warning("stopped_with_entries_waiting", reason=str(error))

@@ -1,19 +1,22 @@
 """One database behind two dialects: SQLite (WAL, FULL) for one machine, PostgreSQL for many."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, event, text
+from sqlalchemy import Connection, CursorResult, MetaData, NullPool, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from config.errors import UnavailableError
+from config.sqlite import connect
 
 metadata = MetaData(
     naming_convention={
@@ -31,6 +34,9 @@ before_commit: ContextVar[BeforeCommit | None] = ContextVar("before_commit", def
 
 BUSY_TIMEOUT_MS = 5_000
 POOL_TIMEOUT_S = 15
+LEASE_RETRY_S = 1.0
+STALLED_MS = 10_000
+"""On PostgreSQL: after how long the server ends the session of a hub that stopped in a transaction or as a leader."""
 OUTAGES = ("08", "28", "3D", "53", "57", "58")
 """PostgreSQL's classes of errors (manual, appendix A) by which it cannot be used: connection, password, no such
 database, resources, shut down or cancelled, system. The driver does not tell them from wrong statements."""
@@ -50,17 +56,16 @@ class Database:
     ``wrote`` is set after each commit; whoever waits for it clears it.
     """
 
-    def __init__(self, url: str, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
+    def __init__(self, url: str, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS, stalled_ms: int = STALLED_MS) -> None:
         self.url = make_url(url)
+        self._stalled_ms = stalled_ms
         self.dialect = self.url.get_backend_name()
         self.wrote = asyncio.Event()
         if self.dialect == "sqlite":
             self._writer = _sqlite_engine(url, busy_timeout_ms, begin="BEGIN IMMEDIATE", pool_size=1)
             self._reader = _sqlite_engine(url, busy_timeout_ms, begin="BEGIN", pool_size=4)
         else:
-            self._writer = self._reader = create_async_engine(
-                url, pool_size=10, max_overflow=10, pool_timeout=POOL_TIMEOUT_S, pool_pre_ping=True
-            )
+            self._writer = self._reader = _postgresql_engine(url, stalled_ms)
 
     @classmethod
     def sqlite(cls, path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> "Database":
@@ -113,6 +118,27 @@ class Database:
                     if taken:
                         await connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))"), key)
 
+    @asynccontextmanager
+    async def lease(self, name: str) -> AsyncIterator["Lease"]:
+        """The leadership ``name``, waited for; given up when the block ends.
+
+        PostgreSQL: a session advisory lock on a connection of its own, asked for once a second (a statement that waits
+        for it would keep the server from clearing away dead rows, all that time). The server ends the connection, and
+        with it the lock, of a process that asks nothing for ``stalled_ms``. SQLite: see :meth:`leadership`.
+        """
+        if self.dialect == "sqlite":
+            yield Lease(None, 0)
+            return
+        settings = {"idle_session_timeout": f"{self._stalled_ms}"}
+        engine = create_async_engine(self.url, poolclass=NullPool, connect_args={"server_settings": settings})
+        with _translated():
+            async with engine.connect() as connection:
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+                lock, key = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))"), f"conclave:{name}"
+                while not await connection.scalar(lock, {"name": key}):  # noqa: ASYNC110  # the server does not call us
+                    await asyncio.sleep(min(LEASE_RETRY_S, self._stalled_ms / 4_000))
+                yield Lease(connection, self._stalled_ms / 10_000)
+
     async def ping(self) -> None:
         """Return when the database answers.
 
@@ -127,6 +153,57 @@ class Database:
         await self._writer.dispose()
         if self._reader is not self._writer:
             await self._reader.dispose()
+
+
+class Lease:
+    """A leadership that this process holds until :meth:`hold` fails."""
+
+    def __init__(self, connection: AsyncConnection | None, every_s: float) -> None:
+        self._connection = connection
+        self._every_s = every_s
+        self._asked_at = 0.0
+
+    async def hold(self) -> None:
+        """Keep the leadership; to be asked all along. Asks the server ten times in its ``stalled_ms`` at most.
+
+        Raises:
+            DatabaseUnavailableError: It is lost.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._connection is not None and now - self._asked_at >= self._every_s:
+            with _translated():
+                await self._connection.execute(text("SELECT 1"))
+            self._asked_at = now
+
+
+async def run(tx: AsyncConnection, sql: str, *parameters: Any) -> CursorResult[*tuple[Any, ...]]:
+    """What ``sql`` comes to, past SQLAlchemy's compiler; its parameters are ``$1``, ``$2`` … on both databases."""
+    return await tx.exec_driver_sql(_numbered(tx, sql), parameters)
+
+
+async def run_many(tx: AsyncConnection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """As :func:`run`, once for each of ``rows``."""
+    await tx.exec_driver_sql(_numbered(tx, sql), list(rows))
+
+
+async def copy(tx: AsyncConnection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert ``rows`` by PostgreSQL's COPY, as part of ``tx``, in which a statement must have run before."""
+    driver: Any = getattr(tx.dialect.dbapi, "asyncpg")  # noqa: B009  # SQLAlchemy's types do not know its adapter's parts
+    connection: Any = (await tx.get_raw_connection()).driver_connection
+    try:
+        await connection.copy_records_to_table(table, records=rows, columns=columns)
+    except (driver.PostgresError, driver.InterfaceError) as error:
+        gone = isinstance(error, driver.InterfaceError)
+        raise DBAPIError(f"COPY {table}", None, error, connection_invalidated=gone) from error
+
+
+@lru_cache(maxsize=256)
+def _question_marks(sql: str) -> str:
+    return re.sub(r"\$(\d)", r"?\1", sql)
+
+
+def _numbered(tx: AsyncConnection, sql: str) -> str:
+    return sql if tx.dialect.name == "postgresql" else _question_marks(sql)
 
 
 @contextmanager
@@ -154,8 +231,32 @@ def _unavailable(error: Exception) -> DatabaseUnavailableError:
     )
 
 
+def _postgresql_engine(url: str, stalled_ms: int) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=POOL_TIMEOUT_S,
+        connect_args={"server_settings": {"idle_in_transaction_session_timeout": f"{stalled_ms}"}},
+    )
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _on_checkout(_connection: object, record: Any, _proxy: object) -> None:
+        """In place of ``pool_pre_ping``, whose three round trips are as many as a transaction of ours needs itself."""
+        if record.driver_connection.is_closed():
+            raise InvalidatePoolError("the server has closed the connection")
+
+    return engine
+
+
 def _sqlite_engine(url: str, busy_timeout_ms: int, *, begin: str, pool_size: int) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=POOL_TIMEOUT_S)
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_S,
+        connect_args={"async_creator_fn": connect},
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:
@@ -172,6 +273,6 @@ def _sqlite_engine(url: str, busy_timeout_ms: int, *, begin: str, pool_size: int
 
     @event.listens_for(engine.sync_engine, "begin")
     def _on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        connection.connection.driver_connection.opening = begin  # type: ignore[union-attr]  # a config.sqlite.Connection
 
     return engine

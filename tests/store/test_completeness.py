@@ -1,6 +1,5 @@
 """The ledger beside the homeserver's own timeline: each difference by its event id."""
 
-from dataclasses import replace
 from urllib.parse import quote
 
 from audit.store import EntryRow
@@ -56,7 +55,7 @@ async def test_what_stands_in_the_ledger_twice_is_named(fake_hub: FakeHub) -> No
 
         async def page(self, *, start: int, limit: int, kind: str | None, room: str | None) -> list[EntryRow]:
             rows = await audit.page(start=start, limit=limit, kind=kind, room=room)
-            return [*rows, *(replace(row, position=row.position + 1) for row in rows[-1:])]
+            return [*rows, *(row._replace(position=row.position + 1) for row in rows[-1:])]
 
     found = await compare(room, fake_hub.homeserver, Twice())
     assert found.repeated == (fake_hub.homeserver.rooms[room].events[-1]["event_id"],)

@@ -10,16 +10,18 @@ import pytest
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audit.entry import Draft, system_actor
+from audit.batch_store import BatchStore, LedgerConflictError
+from audit.canonical import MAX_INTEGER, canonical_json
+from audit.entry import MAX_DRAFT_SIZE, SALT_SIZE, Draft, EntryError, draft_body, system_actor
 from audit.inbox import Inbox
 from audit.keys import SigningKey, create_key, verify_ed25519
 from audit.note import Checkpoint, open_note
 from audit.sequencer import Sequencer
 from audit.signer import LocalSigner, SignerRefusedError
-from audit.store import LedgerConflictError, LedgerStore
+from audit.store import LedgerStore
 from audit.tables import ledger_entry, ledger_head
 from audit.tree import Frontier, Head, leaf_hash
-from config.db import Database, before_commit
+from config.db import Database, before_commit, run
 from tests.fakes.hub import ManualClock
 
 ORIGIN = "log.test"
@@ -94,6 +96,7 @@ async def test_a_batch_after_the_first_is_signed_from_memory(log: Log, monkeypat
     await log.drain()
     with monkeypatch.context() as patched:
         patched.delattr(LedgerStore, "tile")
+        patched.delattr(LedgerStore, "tiles")
         for _ in range(3):
             await log.put(90)
             await log.drain()
@@ -216,7 +219,7 @@ async def test_a_changed_entry_is_not_signed_over(log: Log) -> None:
     forged = Frontier().extend([leaf_hash(b"forged"), leaf_hash(b"too"), leaf_hash(b"more")])
     async with log.db.begin() as tx:
         await tx.execute(update(ledger_head).values(size=3, root=forged.root()))
-        await LedgerStore(tx).save_tiles({(0, 0): [leaf_hash(b"forged"), leaf_hash(b"too"), leaf_hash(b"more")]})
+        await BatchStore(tx).save_tiles({(0, 0): [leaf_hash(b"forged"), leaf_hash(b"too"), leaf_hash(b"more")]})
     with pytest.raises(SignerRefusedError, match="does not extend"):
         await log.new_sequencer().step()
 
@@ -245,3 +248,28 @@ async def test_personal_data_is_beside_the_log_and_bound_to_its_entry(log: Log) 
     async with log.db.read() as connection:
         disclosures = await LedgerStore(connection).disclosures(1)
     assert [position for position, _ in disclosures] == [0, 0]
+
+
+async def test_a_draft_that_cannot_become_an_entry_is_refused_where_it_is_handed_in(log: Log) -> None:
+    async def hand_in(spare: int) -> None:
+        size = MAX_DRAFT_SIZE - len(canonical_json(draft_body(draft(room=""), [], bytes(SALT_SIZE)))) - spare
+        async with log.db.begin() as tx:
+            await log.inbox.put(tx, draft(), draft(room="x" * size))
+
+    with pytest.raises(EntryError, match=r"^a draft of hub\.stopped has at most 65023 bytes, not 65024$"):
+        await hand_in(-1)
+    await hand_in(0)
+    await log.drain()
+    assert [entry["source_seq"] for entry in await log.entries()] == [1, 2]
+
+
+async def test_an_entry_with_the_largest_numbers_there_are_has_room(log: Log) -> None:
+    async with log.db.begin() as tx:
+        await run(tx, "INSERT INTO inbox_source VALUES ('api', $1)", MAX_INTEGER - 1)
+        for scope, key in (("actor", "system:a"), ("room", "x" * 64_900)):
+            await run(tx, "INSERT INTO ledger_counter VALUES ($1, $2, $3)", scope, key, MAX_INTEGER - 1)
+    log.clock.now = MAX_INTEGER
+    await log.put(room="x" * 64_900)
+    await log.drain()
+    (entry,) = await log.entries()
+    assert {entry[name] for name in ("at", "source_seq", "actor_seq", "room_seq")} == {MAX_INTEGER}

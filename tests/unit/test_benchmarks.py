@@ -17,7 +17,8 @@ def report(aim: Aim | None, name: str = "send") -> Report:
 
 
 def test_there_is_a_measurement_for_each_figure_that_is_promised() -> None:
-    assert set(MEASUREMENTS) == {"help", "up", "append", "decide", "lag", "partnership", "send"}
+    ledger = {"append", "low-load", "writers", "growth"}
+    assert set(MEASUREMENTS) == {"help", "up", *ledger, "decide", "lag", "partnership", "send"}
 
 
 def test_a_row_has_the_medians_and_the_median_of_the_ratios() -> None:

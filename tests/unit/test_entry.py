@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -19,6 +20,7 @@ from audit.entry import (
     draft_body,
     parse_entry,
     person_actor,
+    read_draft,
     seal_entry,
     system_actor,
     user_actor,
@@ -40,6 +42,11 @@ ENTRY: dict[str, Any] = {
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
+def sealed(body: Mapping[str, Any], place: Place) -> bytes:
+    """The entry for ``body`` at ``place``."""
+    return seal_entry(read_draft(canonical_json(body).decode()), place)
+
+
 def b64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
@@ -59,7 +66,7 @@ def test_a_draft_of_no_known_form_is_refused(kind: str, data: dict[str, Any], sa
 
 
 def test_what_is_absent_is_left_out() -> None:
-    assert json.loads(seal_entry(draft_body(BARE, []), PLACE)) == ENTRY
+    assert json.loads(sealed(draft_body(BARE, []), PLACE)) == ENTRY
 
 
 def test_what_is_there_is_sealed_in_order_and_read_back() -> None:
@@ -72,7 +79,7 @@ def test_what_is_there_is_sealed_in_order_and_read_back() -> None:
         companies=["cmp_b", "cmp_a", "cmp_b"],
     )
     place = Place(at=5, source="homeserver", source_seq=1, actor_seq=1, room_seq=2)
-    data = seal_entry(draft_body(draft, ["z", "a"]), place)
+    data = sealed(draft_body(draft, ["z", "a"]), place)
     entry = parse_entry(data)
     assert data == canonical_json(entry)
     assert entry["companies"] == ["cmp_a", "cmp_b"]
@@ -80,12 +87,58 @@ def test_what_is_there_is_sealed_in_order_and_read_back() -> None:
     assert (entry["room"], entry["room_seq"], entry["engagement"]) == ("!r:hub.example", 2, "eng_1")
 
 
+awkward = st.sampled_from(['"},', '"v":1}', '","sd":["', "\\"])
+names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | awkward
+numbers = st.integers(0, 2**53 - 1)
+json_values = st.recursive(
+    st.none() | st.booleans() | numbers | names,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('av"}\\,', max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    body=st.fixed_dictionaries(
+        {
+            "v": st.just(1),
+            "kind": st.just("hub.stopped"),
+            "actor": st.dictionaries(st.sampled_from(["person", "user", "system"]), names, min_size=1, max_size=1),
+            "data": st.dictionaries(st.sampled_from(["kind", "room", "sd", "v", "x"]), json_values, max_size=3),
+        },
+        optional={
+            "room": names,
+            "engagement": names,
+            "companies": st.lists(names, max_size=3),
+            "commit": st.dictionaries(st.sampled_from(["hmac", "blob"]), names),
+            "sd": st.lists(st.text("abAB09-_", max_size=5), min_size=1, max_size=3),
+        },
+    ),
+    numbers=st.lists(numbers, min_size=4, max_size=4),
+    source=names,
+)
+def test_numbers_put_into_the_text_are_numbers_written_with_it(
+    body: dict[str, Any], numbers: list[int], source: str
+) -> None:
+    at, source_seq, actor_seq, room_seq = numbers
+    place = {"at": at, "source": source, "source_seq": source_seq, "actor_seq": actor_seq}
+    if "room" in body:
+        place["room_seq"] = room_seq
+    data = sealed(body, Place(**{"room_seq": None, **place}))  # type: ignore[arg-type]  # as they are
+    assert data == canonical_json({**body, **place})
+
+
+@pytest.mark.parametrize("text", ['{"v":1,"kind":"a","actor":{"user":"b"}}', '{"actor":{"user":"b"},"kind":"a","v":2}'])
+def test_a_draft_in_another_form_is_refused(text: str) -> None:
+    with pytest.raises(EntryError, match=r"is not in its canonical form$"):
+        read_draft(text)
+
+
 def test_an_entry_of_65535_bytes_is_the_largest() -> None:
-    spare = 65_535 - len(seal_entry({**draft_body(BARE, []), "engagement": ""}, PLACE))
+    spare = 65_535 - len(sealed({**draft_body(BARE, []), "engagement": ""}, PLACE))
     body = {**draft_body(BARE, []), "engagement": "x" * spare}
-    assert len(seal_entry(body, PLACE)) == 65_535
+    assert len(sealed(body, PLACE)) == 65_535
     with pytest.raises(EntryError, match="an entry has at most 65535 bytes, not 65536"):
-        seal_entry({**body, "engagement": "x" * (spare + 1)}, PLACE)
+        sealed({**body, "engagement": "x" * (spare + 1)}, PLACE)
 
 
 @pytest.mark.parametrize(

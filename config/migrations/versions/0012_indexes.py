@@ -1,6 +1,6 @@
 """How many entries the rooms of each company have, counted for the index entries, and what indexes were made of.
 
-Revision: 0012, after 0008. Adds an empty table, and counters for what is in the log already: rows of ``ledger_counter``
+Revision: 0012, after 0010. Adds an empty table, and counters for what is in the log already: rows of ``ledger_counter``
 with the scope ``company``; no other row is touched.
 """
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0012"
-down_revision = "0008"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
