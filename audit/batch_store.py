@@ -44,9 +44,10 @@ _MOVE = """UPDATE ledger_head SET size = $1, root = $2, last_at = $3, term = $4
 _PUBLISH = "UPDATE ledger_head SET signed_size = $1, checkpoint = $2 WHERE id = 1 AND signed_size < $1"
 _LOOK = "SELECT id, at, source, source_seq, body FROM inbox ORDER BY id LIMIT $1"
 _REMOVE = "DELETE FROM inbox WHERE id <= $1"
-_TAKE = """WITH taken AS (DELETE FROM inbox WHERE id IN (SELECT id FROM inbox ORDER BY id LIMIT $1)
+_TAKE = """WITH taken AS (DELETE FROM inbox WHERE id = ANY (ARRAY (SELECT id FROM inbox ORDER BY id LIMIT $1))
                           RETURNING id, at, source, source_seq, body)
            SELECT id, at, source, source_seq, body FROM taken ORDER BY id"""
+"""An array, not a subquery: that the server joins row by row where it last counted an empty inbox."""
 _APPEND = "INSERT INTO ledger_entry (position, kind, at, room, body) VALUES ($1, $2, $3, $4, $5)"
 
 

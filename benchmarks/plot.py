@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from math import ceil, floor, log10
 
-WIDTH, HEIGHT = 460, 300
-LEFT, RIGHT, TOP, BOTTOM = 70, 150, 34, 40
+WIDTH, HEIGHT = 490, 300
+LEFT, RIGHT, TOP, BOTTOM = 70, 180, 34, 40
 COLOURS = ("#1f6feb", "#d1242f", "#8250df", "#1a7f37", "#9a6700", "#57606a")
 Points = Sequence[tuple[float, float]]
 STYLE = "text{font:12px sans-serif;fill:#24292f}.g{stroke:#d0d7de}.bg{fill:#fff}"

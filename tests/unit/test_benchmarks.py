@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from benchmarks.__main__ import MEASUREMENTS
+from benchmarks.plot import HEIGHT, LEFT, RIGHT, TOP, WIDTH, plot
 from benchmarks.report import Aim, Of, Report, Row, compare, number, percentile, table, write
 
 PAIRS = [(90.0, 100.0), (60.0, 80.0), (120.0, 100.0)]
@@ -75,3 +77,15 @@ def test_the_results_are_json_with_every_round_and_keep_what_was_measured_before
     assert (found["send"]["quick"], found["send"]["load"]) == (True, 0.25)
     assert (row["rounds"], row["met"]) == ([list(pair) for pair in PAIRS], True)
     assert row["aim"] == {"of": "ours", "least": None, "most": 100}
+
+
+def test_a_plot_has_each_line_inside_its_axes_and_names_it() -> None:
+    lines = {"a < b": [(10, 2.0), (1_000, 200.0)], "c": [(100, 0.5)]}
+    drawing = ElementTree.fromstring(plot("entries & more", "size", lines))
+    texts = [element.text for element in drawing.iter() if element.tag.endswith("text")]
+    assert {"entries & more", "size", "a < b", "c", "0.1", "10", "1,000"} <= set(texts)
+    found = [element.get("points", "").split() for element in drawing.iter() if element.tag.endswith("polyline")]
+    first, last = (tuple(map(float, point.split(","))) for point in found[0])
+    assert (first[0], last[0]) == (LEFT, WIDTH - RIGHT)
+    assert TOP < last[1] < first[1] < HEIGHT
+    assert len(found[1]) == 1
