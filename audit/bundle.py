@@ -12,20 +12,15 @@ from operator import itemgetter
 from tempfile import TemporaryFile
 from typing import IO
 
+from audit.index_store import IndexStore
 from audit.key_history import STATEMENTS, statement_lines
 from audit.keys import SigningKey
 from audit.note import VerifierKey
-from audit.sshsig import ssh_sign
-from audit.store import LedgerStore
-from audit.succession import KEY_KINDS
-from audit.tiles import TILE_WIDTH, bundle_widths, encode_bundle, entries_path, tile_path, tile_widths
-from audit.timestamp_store import TimestampStore
-from audit.timestamps import note_name, token_name
-from audit.tree import HASH_SIZE
-from audit.verify import (
+from audit.parts import (
     CHECKPOINT,
     DISCLOSURES,
     FORMAT,
+    INDEXES,
     LOG_KEY,
     MANIFEST,
     MANIFEST_SIGNATURE,
@@ -33,6 +28,13 @@ from audit.verify import (
     SIGNERS,
     signers_line,
 )
+from audit.sshsig import ssh_sign
+from audit.store import EntryRow, LedgerStore
+from audit.succession import KEY_KINDS
+from audit.tiles import TILE_WIDTH, bundle_widths, encode_bundle, entries_path, tile_path, tile_widths
+from audit.timestamp_store import TimestampStore
+from audit.timestamps import note_name, token_name
+from audit.tree import HASH_SIZE
 from config.clock import Millis, iso
 from config.db import Database
 
@@ -72,7 +74,8 @@ class ExportFile:
     chunks: Iterable[bytes]
 
 
-def _file(path: str, content: bytes) -> ExportFile:
+def export_file(path: str, content: bytes) -> ExportFile:
+    """A file that is in memory."""
     return ExportFile(path=path, size=len(content), chunks=(content,))
 
 
@@ -86,23 +89,28 @@ async def write_bundle(
     """
     hashes: dict[str, str] = {}
     kinds: Counter[str] = Counter()
-    yield _file(CHECKPOINT, order.checkpoint)
+    yield export_file(CHECKPOINT, order.checkpoint)
     hashes[CHECKPOINT] = sha256(order.checkpoint).hexdigest()
     async for file in _tiles(db, order.size, kinds):
         yield file
-    for path, content in _plain(order, log_keys, export_key, await _statements(db, order.size)):
+    for path, content in _plain(order, log_keys, export_key, await read_statements(db, order.size)):
         hashes[path] = sha256(content).hexdigest()
-        yield _file(path, content)
+        yield export_file(path, content)
+    async with db.read() as connection:
+        seeds = await IndexStore(connection).seeds(order.size)
+    if seeds:
+        hashes[INDEXES] = sha256(disclosure_lines(seeds)).hexdigest()
+        yield export_file(INDEXES, disclosure_lines(seeds))
     async for path, content in _timestamps(db, order.size):
         hashes[path] = sha256(content).hexdigest()
-        yield _file(path, content)
+        yield export_file(path, content)
     with TemporaryFile() as scratch:
         size, hashes[DISCLOSURES] = await _disclosures(db, order.size, scratch)
         yield ExportFile(path=DISCLOSURES, size=size, chunks=iter(lambda: scratch.read(CHUNK), b""))
     manifest = _manifest(order, hashes, kinds)
-    yield _file(MANIFEST, manifest)
+    yield export_file(MANIFEST, manifest)
     signature = ssh_sign(manifest, NAMESPACE, export_key.public.public_key, export_key)
-    yield _file(MANIFEST_SIGNATURE, signature.encode())
+    yield export_file(MANIFEST_SIGNATURE, signature.encode())
 
 
 def _plain(
@@ -126,13 +134,13 @@ async def _tiles(db: Database, size: int, kinds: Counter[str]) -> AsyncIterator[
         kinds.update(kind for kind, _ in rows)
         for index, width in group:
             at = index * TILE_WIDTH - start
-            yield _file(entries_path(index, width), encode_bundle([body for _, body in rows[at : at + width]]))
+            yield export_file(entries_path(index, width), encode_bundle([body for _, body in rows[at : at + width]]))
     for level, tiles in groupby(tile_widths(size), key=itemgetter(0)):
         for group in _groups((index, width) for _, index, width in tiles):
             async with db.read() as connection:
                 found = await LedgerStore(connection).tile_row(level, group[0][0], group[-1][0] + 1)
             for (index, width), hashes in zip(group, found, strict=True):
-                yield _file(tile_path(level, index, width), hashes[: width * HASH_SIZE])
+                yield export_file(tile_path(level, index, width), hashes[: width * HASH_SIZE])
 
 
 def _groups(tiles: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
@@ -147,12 +155,17 @@ async def _disclosures(db: Database, size: int, scratch: IO[bytes]) -> tuple[int
     hashed, written = sha256(), 0
     async with db.read() as connection:
         async for rows in LedgerStore(connection).disclosures(size):
-            lines = [json.dumps({"entry": entry, "disclosure": text}, sort_keys=True) for entry, text in rows]
-            data = "".join(f"{line}\n" for line in lines).encode()
+            data = disclosure_lines(rows)
             hashed.update(data)
             written += scratch.write(data)
     scratch.seek(0)
     return written, hashed.hexdigest()
+
+
+def disclosure_lines(disclosures: Sequence[tuple[int, str]]) -> bytes:
+    """A line for each (position, disclosure)."""
+    lines = [json.dumps({"entry": entry, "disclosure": text}, sort_keys=True) for entry, text in disclosures]
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 async def _timestamps(db: Database, size: int) -> AsyncIterator[tuple[str, bytes]]:
@@ -168,17 +181,24 @@ async def _timestamps(db: Database, size: int) -> AsyncIterator[tuple[str, bytes
         full = len(rows) == PAGE
 
 
-async def _statements(db: Database, size: int) -> bytes:
+async def read_statements(db: Database, size: int) -> bytes:
     """The statements about the log's keys among its first ``size`` entries, as lines."""
-    found = []
     async with db.read() as connection:
-        for kind in KEY_KINDS:
-            rows = await LedgerStore(connection).page(start=0, limit=MAX_STATEMENTS, kind=kind, room=None)
-            found += [(row.position, json.loads(row.body)) for row in rows if row.position < size]
-        first = await LedgerStore(connection).entry(0)
+        store = LedgerStore(connection)
+        found = [(row.position, json.loads(row.body)) for row in await key_changes(store, size)]
+        first = await store.entry(0)
     if first is not None and "succession" in (opened := json.loads(first.body))["data"]:
-        found.append((0, opened))
-    return statement_lines(sorted(found, key=lambda item: item[0]))
+        found.insert(0, (0, opened))
+    return statement_lines(found)
+
+
+async def key_changes(store: LedgerStore, size: int) -> list[EntryRow]:
+    """The entries that changed the log's keys, among its first ``size``, in order."""
+    found = []
+    for kind in KEY_KINDS:
+        rows = await store.page(start=0, limit=MAX_STATEMENTS, kind=kind, room=None)
+        found += [row for row in rows if row.position < size]
+    return sorted(found)
 
 
 def _manifest(order: ExportOrder, hashes: dict[str, str], kinds: Counter[str]) -> bytes:

@@ -7,31 +7,32 @@ from collections.abc import Iterator
 
 from audit.digests import Digests, digest_key
 from audit.entry import Disclosure, EntryError
-from audit.parts import CHANGED, DISCLOSURES, Bundle, Report, VerificationError, read_chunks, strict_json
+from audit.parts import CHANGED, DISCLOSURES, Bundle, VerificationError, read_chunks, strict_json
 
 MAX_LINE = 1024 * 1024
 
 
-def check_disclosures(bundle: Bundle, report: Report, digests: Digests) -> None:
-    """Check that every disclosure belongs to the entry that it names, and count them.
+def check_disclosures(bundle: Bundle, digests: Digests) -> tuple[int, int]:
+    """Check that every disclosure belongs to the entry that it names; how many there are, and how many are withheld.
 
     Raises:
         VerificationError: One does not.
     """
     entries = digests.by_entry()
     position, left = -1, set[bytes]()
+    disclosed = withheld = 0
     for number, line in enumerate(_lines(bundle), start=1):
         entry, key = _parse(number, line)
         if entry < position:
             raise _wrong("is not in the order of the entries", number)
         while entry > position:
-            report.withheld += len(left)
+            withheld += len(left)
             position, left = next(entries, (entry, set()))
         if entry != position or key not in left:
             raise _wrong("does not belong to the entry it names", number)
         left.remove(key)
-        report.disclosed += 1
-    report.withheld += len(left) + sum(len(keys) for _, keys in entries)
+        disclosed += 1
+    return disclosed, withheld + len(left) + sum(len(keys) for _, keys in entries)
 
 
 def _parse(number: int, line: bytes) -> tuple[int, bytes]:

@@ -15,6 +15,7 @@ An entry is canonical JSON (``audit.canonical``) with these members, absent ones
     companies   sorted ids of the companies that the entry concerns
     data        what the kind says
     sd          digests of disclosures: personal data that can be erased without touching the log
+    salt        random, so that nobody guesses from an entry's hash what it says
     commit      place of the commitment to sealed content: {"hmac": …, "blob": …}
 
 A disclosure is base64url(JSON [salt, name, value]); its digest base64url(SHA-256(ASCII of the disclosure)), as in
@@ -40,7 +41,7 @@ MAX_DRAFT_SIZE = MAX_ENTRY_SIZE - 512
 """Of a draft's canonical form: the log's numbers and the source's name always have room beside it."""
 
 _REQUIRED = {"v", "kind", "at", "source", "source_seq", "actor", "actor_seq", "data"}
-_OPTIONAL = {"room", "room_seq", "engagement", "companies", "sd", "commit"}
+_OPTIONAL = {"room", "room_seq", "engagement", "companies", "sd", "salt", "commit"}
 
 
 class EntryError(Exception):
@@ -135,19 +136,22 @@ class Place(NamedTuple):
 class Waiting(NamedTuple):
     """A draft in its canonical form, taken apart: what is counted, and the text around where the numbers belong.
 
-    The entry is ``first`` actor_seq, at ``middle`` room_seq ``digests`` source, source_seq ``END``.
+    The entry is ``first`` actor_seq, at ``middle`` room_seq ``hiding`` source, source_seq ``END``; ``place`` is
+    where it happened, be it an entry of that room or not.
     """
 
     kind: str
     actor: str  # such as person:prs_…
     room: str | None
+    place: str | None
+    companies: Sequence[str]
     sd: Sequence[str]
     first: str
     middle: str
-    digests: str
+    hiding: str
 
 
-def draft_body(draft: Draft, digests: Sequence[str]) -> dict[str, Any]:
+def draft_body(draft: Draft, digests: Sequence[str], salt: bytes = b"") -> dict[str, Any]:
     """The members of an entry that the draft gives; ``digests`` are those of its disclosures."""
     body: dict[str, Any] = {"v": VERSION, "kind": draft.kind, "actor": dict(draft.actor), "data": dict(draft.data)}
     if draft.room is not None:
@@ -158,6 +162,8 @@ def draft_body(draft: Draft, digests: Sequence[str]) -> dict[str, Any]:
         body["companies"] = sorted(set(draft.companies))
     if digests:
         body["sd"] = sorted(digests)
+    if salt:
+        body["salt"] = _base64url(salt)
     return body
 
 
@@ -175,11 +181,14 @@ def read_draft(text: str) -> Waiting:
     ((kind, name),) = body["actor"].items()
     first = f'{{"actor":{{"{kind}":{_quoted(name)}}},'
     sd = body.get("sd", ())
-    digests = '"sd":["' + '","'.join(sd) + '"],' if sd else ""
-    if not text.startswith(first) or not text.endswith(digests + _END):
+    hiding = f'"salt":"{body["salt"]}",' if "salt" in body else ""
+    hiding += '"sd":["' + '","'.join(sd) + '"],' if sd else ""
+    if not text.startswith(first) or not text.endswith(hiding + _END):
         raise EntryError(f"the draft {text:.60} is not in its canonical form")
-    middle = text[len(first) : len(text) - len(digests) - len(_END)]  # commit, companies, data, engagement, kind, room
-    return Waiting(body["kind"], actor_key(body["actor"]), body.get("room"), sd, first, middle, digests)
+    middle = text[len(first) : len(text) - len(hiding) - len(_END)]  # commit, companies, data, engagement, kind, room
+    room, companies = body.get("room"), body.get("companies", ())
+    place = room or body["data"].get("place")
+    return Waiting(body["kind"], actor_key(body["actor"]), room, place, companies, sd, first, middle, hiding)
 
 
 def seal_entry(draft: Waiting, place: Place) -> bytes:
@@ -193,7 +202,7 @@ def seal_entry(draft: Waiting, place: Place) -> bytes:
     at, source, source_seq, actor_seq, room_seq = place
     room = "" if room_seq is None else f'"room_seq":{room_seq},'
     data = (
-        f'{draft.first}"actor_seq":{actor_seq},"at":{at},{draft.middle}{room}{draft.digests}'
+        f'{draft.first}"actor_seq":{actor_seq},"at":{at},{draft.middle}{room}{draft.hiding}'
         f'"source":{_quoted(source)},"source_seq":{source_seq},{_END}'
     ).encode()
     if len(data) > MAX_ENTRY_SIZE:
@@ -299,7 +308,7 @@ def _is_sorted_set(value: object) -> bool:
 
 
 _FORMS: Mapping[str, Callable[[object], bool]] = {
-    **dict.fromkeys(("kind", "source", "room", "engagement"), _is_text),
+    **dict.fromkeys(("kind", "source", "room", "engagement", "salt"), _is_text),
     **dict.fromkeys(("v", "at", "source_seq", "actor_seq", "room_seq"), _is_number),
     **dict.fromkeys(("data", "commit"), _is_object),
     **dict.fromkeys(("companies", "sd"), _is_sorted_set),

@@ -19,6 +19,7 @@ from audit.tables import (
     ledger_former_disclosure,
     ledger_former_entry,
     ledger_head,
+    ledger_index,
     ledger_tile,
     ledger_timestamp,
 )
@@ -97,6 +98,7 @@ class FormerStore:
             ledger_tile,
             ledger_counter,
             ledger_cosigned,
+            ledger_index,
             ledger_timestamp,
             inbox,
             inbox_source,

@@ -48,7 +48,7 @@ class Inbox:
                 for name, value in sorted(draft.disclose.items())
             ]
             digests = [item.digest() for item in hidden]
-            rows.append(_text(draft, digests))
+            rows.append(_text(draft, digests, self._random_bytes(SALT_SIZE)))
             disclosures += [(digest, item.encode()) for digest, item in zip(digests, hidden, strict=True)]
         if tx.dialect.name == "postgresql":
             await run(tx, _PUT, self._source, len(rows), now, rows)
@@ -60,8 +60,8 @@ class Inbox:
             await run_many(tx, _DISCLOSE, disclosures)
 
 
-def _text(draft: Draft, digests: Sequence[str]) -> str:
-    data = canonical_json(draft_body(draft, digests))
+def _text(draft: Draft, digests: Sequence[str], salt: bytes) -> str:
+    data = canonical_json(draft_body(draft, digests, salt))
     if len(data) > MAX_DRAFT_SIZE:
         raise EntryError(f"a draft of {draft.kind} has at most {MAX_DRAFT_SIZE} bytes, not {len(data)}")
     return data.decode()

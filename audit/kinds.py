@@ -77,8 +77,8 @@ _TABLE = (
     _kind("event.sent", "an event of another type was sent", *_EVENT, "content_sha256"),
     _kind("event.refused", "another server made an event that was refused here; nobody gets it", *_EVENT),
     _kind("event.malformed", "the homeserver delivered something that is no event", "sha256", "event_id"),
-    _kind("guard.refused", "the homeserver refused an act", "code", "act", "count", "minute", "subject"),
-    _kind("guard.crashed", "a rule of the guard failed; the act was refused", "act", "count", "minute"),
+    _kind("guard.refused", "the homeserver refused an act", "code", "act", "count", "minute", "subject", "place"),
+    _kind("guard.crashed", "a rule of the guard failed; the act was refused", "act", "count", "minute", "place"),
     _kind(
         "drift.found", "a room differed from its charter and nobody had asked for it", "type", "event_id", "subject",
         "state_key", "found", "caused_by", "waiting",
@@ -91,7 +91,8 @@ _TABLE = (
     _kind("feed.recovered", "events that the homeserver had not delivered were fetched", "events", "unavailable"),
     _kind("device.found", "a device appeared on an account of the hub that must not have it", "device", "account"),
     _kind("helper.opened", "a person's chat with the helper was set up", "person"),
-    _kind("audit.exported", "the trail was exported", "export", "scope"),
+    _kind("audit.exported", "the trail was exported, all of it or that of one company or room", "export", "scope"),
+    _kind("index.published", "how much each company and room has in the log so far, as one hash", "root", "leaves"),
 )  # fmt: skip
 
 KINDS = {kind.name: kind for kind in _TABLE}

@@ -5,11 +5,12 @@ the log. Where it lists some, their hashes have to be right all the same.
 """
 
 import base64
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 from audit.canonical import CanonicalError, canonical_json
-from audit.note import NoteError, VerifierKey, Verify
+from audit.note import Checkpoint, NoteError, VerifierKey, Verify
 from audit.parts import (
     CHANGED,
     CHECKPOINT,
@@ -46,7 +47,7 @@ def check_manifest(bundle: Bundle, report: Report, walk: Walk, log_keys: LogKeys
         export_key = VerifierKey.parse(str(walk.first["data"]["export_key"]))
         ssh_verify(manifest, NAMESPACE, export_key.public_key, signature, verify)
         listed = strict_json(manifest)
-        files = _hashes(listed["files"])
+        files = hashes_in(listed["files"])
         form, summary = listed["format"], {name: listed[name] for name in ("checkpoint", "counts")}
         fits = form == FORMAT and canonical_json(summary) == canonical_json(_summary(report))
         recorded = _recorded(listed, walk)
@@ -59,15 +60,30 @@ def check_manifest(bundle: Bundle, report: Report, walk: Walk, log_keys: LogKeys
     if not recorded:
         detail = "does not say who exported what as the log has it"
         raise VerificationError("manifest", detail, where=MANIFEST, meaning=CHANGED)
-    report.files = _files(bundle, report.checkpoint.size, files)
+    needed, size = {CHECKPOINT, LOG_KEY, SIGNERS, DISCLOSURES}, report.checkpoint.size
+    report.files = check_files(bundle, files, needed, lambda name: _is_tile(name, size))
+    check_key_files(bundle, log_keys, export_key)
+    report.export = str(listed["export"])
+
+
+def check_key_files(bundle: Bundle, log_keys: LogKeys, export_key: VerifierKey) -> None:
+    """Return when the keys in the bundle are those that are trusted.
+
+    Raises:
+        VerificationError: They are not.
+    """
     if read_part(bundle, LOG_KEY, "keys") != "".join(f"{key}\n" for key in log_keys.current).encode():
         raise VerificationError("keys", "is not the key you hold", where=LOG_KEY, meaning=CHANGED)
     if read_part(bundle, SIGNERS, "keys") != signers_line(export_key).encode():
         raise VerificationError("keys", "is not the key that the log names", where=SIGNERS, meaning=CHANGED)
-    report.export = str(listed["export"])
 
 
-def _hashes(listed: Any) -> dict[str, str]:
+def hashes_in(listed: Any) -> dict[str, str]:
+    """The hashes of a manifest, by file.
+
+    Raises:
+        ValueError: They are none.
+    """
     if not isinstance(listed, dict) or not all(isinstance(value, str) for value in listed.values()):
         raise ValueError("files is not an object of hashes")
     return listed
@@ -86,22 +102,30 @@ def _recorded(manifest: dict[str, Any], walk: Walk) -> bool:
 
 def _summary(report: Report) -> dict[str, Any]:
     """What a manifest must say of the log."""
-    checkpoint, kinds = report.checkpoint, dict(report.kinds)
+    counts = {"entries": report.checkpoint.size, "by_kind": dict(report.kinds)}
+    return {"checkpoint": checkpoint_summary(report.checkpoint), "counts": counts}
+
+
+def checkpoint_summary(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a manifest says of the checkpoint."""
     root = base64.b64encode(checkpoint.root).decode()
-    return {
-        "checkpoint": {"origin": checkpoint.origin, "size": checkpoint.size, "root": root},
-        "counts": {"entries": checkpoint.size, "by_kind": kinds},
-    }
+    return {"origin": checkpoint.origin, "size": checkpoint.size, "root": root}
 
 
-def _files(bundle: Bundle, size: int, files: dict[str, str]) -> int:
-    """Check that the listed files and the tiles of a log of ``size`` entries are all there is; returns how many."""
-    missing, extra, count = {CHECKPOINT, LOG_KEY, SIGNERS, DISCLOSURES, *files}, set[str](), 0
+def check_files(bundle: Bundle, files: dict[str, str], needed: set[str], more: Callable[[str], bool]) -> int:
+    """Check that the bundle has ``files`` with these hashes, what is ``needed``, and besides only what is ``more``.
+
+    Returns how many files it has.
+
+    Raises:
+        VerificationError: One is missing, was added, or is another.
+    """
+    missing, extra, count = {*needed, *files}, set[str](), 0
     try:
         for name in bundle.names():
             missing.discard(name)
             count += 1
-            if name not in files and name not in (MANIFEST, MANIFEST_SIGNATURE) and not _is_tile(name, size):
+            if name not in files and name not in (MANIFEST, MANIFEST_SIGNATURE) and not more(name):
                 extra = {min({name, *extra})}
     except OSError as error:
         where, reason = str(error.filename or ""), error.strerror or str(error)

@@ -19,6 +19,7 @@ CHECKPOINT = "checkpoint"
 LOG_KEY = "keys/log.vkey"
 SIGNERS = "keys/export.allowed_signers"
 DISCLOSURES = "disclosures.ndjson"
+INDEXES = "indexes.ndjson"
 NAMESPACE = "conclave-export@v1"
 FORMAT = "conclave-bundle/1"
 

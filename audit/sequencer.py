@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from audit.batch_store import BatchStore, InboxRow, Key, LedgerConflictError
 from audit.entry import Draft, Place, Waiting, read_draft, seal_entry, system_actor
 from audit.inbox import Inbox
+from audit.index import COMPANY, ROOM
+from audit.indexing import Indexer
 from audit.note import Checkpoint
 from audit.signer import CheckpointSigner, SignerRefusedError
 from audit.store import EntryRow, LedgerHead, LedgerStore
@@ -54,6 +56,7 @@ class Sequencer:
         self._notices = notices
         self._batch = batch
         self._edge = Edge()
+        self._indexer = Indexer()
         self._holding_back = False
         self._term: int | None = None
 
@@ -112,6 +115,8 @@ class Sequencer:
                 return None
             before = await self._edge_at(head, LedgerStore(tx))
             entries = await _place(rows, head, store)
+            index = await self._indexer.index_of(entries, tx)
+            entries += [] if index is None else [index]
             edge, tiles = before.append([leaf_hash(entry.body) for entry in entries])
             after = Head(edge.frontier.size, edge.frontier.root())
             await store.move_head(head, after, entries[-1].at, term=term)  # first: it keeps a second sequencer out
@@ -120,6 +125,8 @@ class Sequencer:
             behind = entries[-1].at - rows[-1].at
             await self._note_clock(tx, behind)
         self._term, self._edge, self._holding_back = term, edge, behind > CLOCK_TOLERANCE
+        if index is not None:
+            self._indexer.published(index)
         return Appended(entries=len(rows), head=after, tiles={**before.tiles(), **tiles})
 
     async def _note_clock(self, tx: AsyncConnection, behind: Millis) -> None:
@@ -204,7 +211,7 @@ async def _place(rows: Sequence[InboxRow], head: LedgerHead, store: BatchStore) 
             actor_seq=counters["actor", draft.actor],
             room_seq=None if draft.room is None else counters["room", draft.room],
         )
-        entries.append(EntryRow(position, draft.kind, at, draft.room, seal_entry(draft, place)))
+        entries.append(EntryRow(position, draft.kind, at, draft.place, seal_entry(draft, place)))
         digests.update(dict.fromkeys(draft.sd, position))
     await store.save_counters(counters)
     await store.place_disclosures(digests)
@@ -212,6 +219,8 @@ async def _place(rows: Sequence[InboxRow], head: LedgerHead, store: BatchStore) 
 
 
 def _counter_keys(draft: Waiting) -> list[Key]:
-    """What the entry is counted under: its actor, and its room where it has one."""
+    """What the entry is counted under: its actor, and where it has a room the scopes of the index."""
     actor = ("actor", draft.actor)
-    return [actor] if draft.room is None else [actor, ("room", draft.room)]
+    if draft.room is None:
+        return [actor]
+    return [actor, (ROOM, draft.room), *((COMPANY, company) for company in draft.companies)]

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from audit.batch_store import BatchStore
 from audit.bundle import ExportFile, ExportOrder, write_bundle
-from audit.entry import Draft, person_actor
+from audit.entry import Disclosure, Draft, person_actor
 from audit.former_store import FormerStore
 from audit.inbox import Inbox
+from audit.index import SEED, WHOLE, Scope
+from audit.index_store import IndexStore
 from audit.keys import SigningKey
 from audit.note import Checkpoint, VerifierKey
 from audit.store import CosignedRow, EntryRow, LedgerHead, LedgerStore
 from audit.stored_hashes import with_hashes
 from audit.tiles import ENTRIES, TILE_WIDTH, encode_bundle
+from audit.trail_export import TrailOrder, read_counts, write_trail
 from audit.tree import consistency_proof, inclusion_proof, leaf_hash
 from config.clock import Clock
 from config.db import Database
@@ -102,6 +106,17 @@ class AuditService:
         async with self._db.read() as connection:
             return await FormerStore(connection).of_room(room)
 
+    async def disclosed(self, positions: Sequence[int]) -> dict[int, dict[str, str]]:
+        """What stands beside the log for up to 1,000 entries, by their position: name and value; no seeds."""
+        found: dict[int, dict[str, str]] = {position: {} for position in positions}
+        async with self._db.read() as connection:
+            rows = await IndexStore(connection).disclosures_of(positions)
+        for position, text in rows:
+            item = Disclosure.decode(text)
+            if item.name != SEED:
+                found[position][item.name] = item.value
+        return found
+
     async def prove(self, position: int) -> Proven:
         """The entry at ``position`` with its proof, under a checkpoint that witnesses cosigned where one covers it.
 
@@ -185,16 +200,20 @@ class AuditService:
         async with self._db.begin() as tx:
             await LedgerStore(tx).set_cosigned(row)
 
-    async def order_export(self, *, actor: str) -> tuple[str, int]:
-        """Record that ``actor`` exports the whole log; returns the export's name and the entry that says so.
+    async def order_export(self, *, actor: str, scope: Scope | None = None) -> tuple[str, int]:
+        """Record that ``actor`` exports the log, or ``scope`` of it; the export's name and the entry that says so.
 
         Raises:
+            NotFoundError: The log has nothing of ``scope``.
             LedgerBehindError: The entry was not in the log within 15 seconds.
         """
         export = self._new_export()
         async with self._db.begin() as tx:
-            before = (await LedgerStore(tx).head()).size
-            data = {"export": export, "scope": "all"}
+            store = LedgerStore(tx)
+            before = (await store.head()).size
+            if scope is not None and not any((await BatchStore(tx).counters([(scope.kind, scope.id)])).values()):
+                raise NotFoundError(f"the ledger has no entry of a room of {scope}", hint="conclave room list")
+            data = {"export": export, "scope": WHOLE if scope is None else str(scope)}
             await self._inbox.put(tx, Draft(kind="audit.exported", actor=person_actor(actor), data=data))
         return export, await self._await_entry(export, before)
 
@@ -245,7 +264,20 @@ class AuditService:
             checkpoint=note,
             policy=self.policy,
         )
-        return write_bundle(self._db, order, self._log_keys, self._export_key)
+        scope = Scope.parse(str(_data(row)["scope"]))
+        if scope is None:
+            return write_bundle(self._db, order, self._log_keys, self._export_key)
+        return await self._trail(order, scope)
+
+    async def _trail(self, order: ExportOrder, scope: Scope) -> AsyncGenerator[ExportFile, None]:
+        async with self._db.read() as connection:
+            found = await read_counts(IndexStore(connection), order.position)
+        if found is None or found[0] >= order.size:
+            detail = f"what the export of entry {order.position} was made of is no longer kept, or not signed yet"
+            raise NotFoundError(detail, hint="export again: conclave audit export")
+        index, counts = found
+        trail = TrailOrder(export=order, scope=scope, index=index, counts=counts)
+        return write_trail(self._db, trail, self._log_keys, self._export_key)
 
 
 def _data(row: EntryRow) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audit.files import read_vkeys
+from audit.files import Folder, read_vkeys
 from audit.key_history import parse_statements
 from audit.keys import verify_signature
 from audit.note import NoteError, VerifierKey
@@ -24,6 +24,7 @@ from audit.quorum import Policy, PolicyError, parse_policy, witnessed
 from audit.stamped import Authorities, describe, load_authorities, verify_timestamps
 from audit.succession import follow
 from audit.timestamps import Timestamp
+from audit.trail import TrailReport, is_trail, verify_trail
 from audit.tree import ProofError
 from audit.tsp import TimestampError
 from audit.verify import VerificationError, strict_json
@@ -45,12 +46,14 @@ def main(arguments: list[str] | None = None) -> int:
         authorities = load_authorities(options.tsa_cert) if options.tsa_cert else None
     except (OSError, NoteError, PolicyError, TimestampError, VerificationError) as error:
         parser.error(str(error))
-    if options.what.is_file() and (authorities is not None or seen):
-        parser.error("--tsa-cert and --seen go with an exported folder, not with a proof")
+    if (options.what.is_file() or is_trail(Folder(options.what))) and (authorities is not None or seen):
+        parser.error("--tsa-cert and --seen go with an export of the whole log, not with a proof or a trail")
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal without check marks
     try:
         if options.what.is_file():
             lines = _proof(options.what, trust, policy)
+        elif is_trail(Folder(options.what)):
+            lines = _trail(verify_trail(Folder(options.what), trust.keys, verify_signature, root=root), policy)
         else:
             keys, processes = trust.keys, options.processes
             report = verify_folder(options.what, keys, root=root, seen=seen, processes=processes, progress=_count)
@@ -110,6 +113,19 @@ def _bundle(report: Report, policy: Policy | None, authorities: Authorities | No
         f"✓ {report.disclosed} disclosures belong to their entries, {report.withheld} are withheld",
         f"✓ {report.files} files: the log's tiles, and the others as the manifest lists them",
         f"✓ export {printable(report.export)}",
+        "VALID.",
+    ]
+
+
+def _trail(report: TrailReport, policy: Policy | None) -> list[str]:
+    count, part = report.kinds.total(), printable(f"{report.scope.kind} {report.scope.id}")
+    return [
+        f"✓ checkpoint of {report.key.name}, {report.checkpoint.size:,} entries",
+        *(f"✓ {line}" for line in report.key_changes),
+        *_witnesses(report.note, report.keys, policy),
+        f"✓ {count:,} entries in the log, all that there are of {part} before entry {report.before:,}",
+        f"✓ {report.disclosed} disclosures belong to their entries, {report.withheld} are withheld",
+        f"✓ {report.files} files as the manifest lists them, export {printable(report.export)}",
         "VALID.",
     ]
 

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Row, func, or_, select, tuple_
+from sqlalchemy import Row, func, not_, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from audit.index import INDEX_KIND
 from audit.tables import (
     inbox,
     ledger_cosigned,
@@ -52,6 +53,7 @@ class CosignedRow:
     checkpoint: bytes
 
 
+OF_INDEX = ledger_disclosure.c.position.in_(select(ledger_entry.c.position).where(ledger_entry.c.kind == INDEX_KIND))
 _TILES_OF_JSON = """SELECT t.level, t.tile, t.hashes FROM json_each($1) AS j JOIN ledger_tile AS t
                     ON t.level = json_extract(j.value, '$[0]') AND t.tile = json_extract(j.value, '$[1]')"""
 _TILES_OF_ARRAYS = """SELECT t.level, t.tile, t.hashes FROM unnest($1::int[], $2::bigint[]) AS j (level, tile)
@@ -135,9 +137,13 @@ class LedgerStore:
         return list(await self._tx.scalars(select(ledger_tile.c.hashes).where(*where).order_by(ledger_tile.c.tile)))
 
     async def disclosures(self, before: int) -> AsyncIterator[Sequence[tuple[int, str]]]:
-        """Every disclosure of entries before position ``before``: (position, disclosure), in order, some at a time."""
+        """Every disclosure of entries before position ``before``: (position, disclosure), in order, some at a time.
+
+        Not those of indexes, which disclose nothing of anybody.
+        """
         columns, after = (ledger_disclosure.c.position, ledger_disclosure.c.disclosure), (-1, "")
-        own = select(*columns).where(ledger_disclosure.c.position < before).order_by(*columns).limit(PAGE)
+        where = (ledger_disclosure.c.position < before, not_(OF_INDEX))
+        own = select(*columns).where(*where).order_by(*columns).limit(PAGE)
         while True:
             rows = [(at, text) for at, text in await self._tx.execute(own.where(tuple_(*columns) > tuple_(*after)))]
             if rows:
@@ -162,7 +168,7 @@ class LedgerStore:
     async def entry(self, position: int) -> EntryRow | None:
         """The entry at ``position``."""
         row = (await self._tx.execute(select(ledger_entry).where(ledger_entry.c.position == position))).one_or_none()
-        return None if row is None else _entry(row)
+        return None if row is None else entry_row(row)
 
     async def covered(self, position: int) -> tuple[EntryRow, int, bytes] | None:
         """The entry at ``position``, and size and note of the checkpoint to prove it under.
@@ -180,12 +186,14 @@ class LedgerStore:
             statement = statement.where(ledger_entry.c.kind == kind)
         if room is not None:
             statement = statement.where(ledger_entry.c.room == room)
-        return [_entry(row) for row in await self._tx.execute(statement.order_by(ledger_entry.c.position).limit(limit))]
+        rows = await self._tx.execute(statement.order_by(ledger_entry.c.position).limit(limit))
+        return [entry_row(row) for row in rows]
 
 
 def _hashes(data: bytes) -> list[bytes]:
     return [data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)]
 
 
-def _entry(row: Row) -> EntryRow:  # type: ignore[type-arg]  # a row of select(ledger_entry)
+def entry_row(row: Row) -> EntryRow:  # type: ignore[type-arg]  # a row of select(ledger_entry)
+    """An entry."""
     return EntryRow._make(row)

@@ -7,12 +7,13 @@ the stretches against each other. Where they do not fit, the walk looks again, e
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from audit.canonical import CanonicalError
 from audit.entry import EntryError, actor_key, parse_entry
+from audit.index import INDEX_KIND
 from audit.kinds import KINDS
 from audit.parts import CHANGED, Bundle, VerificationError, read_part
 from audit.succession import KEY_KINDS
@@ -20,7 +21,7 @@ from audit.tiles import TILE_WIDTH, TileError, decode_bundle, decode_tile, entri
 from audit.tree import leaf_hash
 
 STRETCH = 16
-LANDMARKS = frozenset({"log.opened", "audit.exported"}) | KEY_KINDS
+LANDMARKS = frozenset({"log.opened", "audit.exported", INDEX_KIND}) | KEY_KINDS
 """Kinds of entries that say something of the log itself: a leg ends with each, and the walk looks at it."""
 
 
@@ -30,7 +31,7 @@ class Leg:
 
     ``fits`` is False where one of them is wrong by itself or beside the others; what else is said is then of no use.
     ``numbers`` holds the first and the last number of each ("source" | "actor" | "room", key); ``digests`` the position
-    and the digests of each entry that has some.
+    and the digests of each entry that has some; ``companies`` how many entries the rooms of each company have here.
     """
 
     start: int
@@ -40,6 +41,7 @@ class Leg:
     last_at: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     numbers: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    companies: Counter[str] = field(default_factory=Counter)
     digests: list[tuple[int, Sequence[str]]] = field(default_factory=list)
     landmark: dict[str, Any] | None = None
 
@@ -167,8 +169,15 @@ def _step(leg: Leg, entry: dict[str, Any]) -> None:
     _count(leg, ("actor", actor_key(entry["actor"])), entry["actor_seq"])
     if "room" in entry:
         _count(leg, ("room", entry["room"]), entry["room_seq"])
-    if "sd" in entry:
-        leg.digests.append((leg.start + leg.size - 1, entry["sd"]))
+        leg.companies.update(entry.get("companies", ()))
+    if digests := shown_digests(entry):
+        leg.digests.append((leg.start + leg.size - 1, digests))
+
+
+def shown_digests(entry: Mapping[str, Any]) -> Sequence[str]:
+    """The digests of an entry's disclosures, but for the seed of an index: that hides nothing of anybody."""
+    found: Sequence[str] = entry.get("sd", ())
+    return () if entry["kind"] == INDEX_KIND else found
 
 
 def _count(leg: Leg, key: tuple[str, str], number: int) -> None:

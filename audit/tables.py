@@ -64,6 +64,13 @@ ledger_cosigned = Table(
     Column("checkpoint", LargeBinary, nullable=False),
 )
 
+ledger_index = Table(
+    "ledger_index",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("counts", Text, nullable=False),
+)
+
 ledger_counter = Table(
     "ledger_counter",
     metadata,

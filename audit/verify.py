@@ -11,6 +11,7 @@ from types import MappingProxyType
 from audit.digests import Digests, Memory
 from audit.disclosures import check_disclosures
 from audit.entry import parse_entry
+from audit.indexes import read_seeds
 from audit.key_history import check_keys, opening_checkpoint
 from audit.manifest import check_manifest
 from audit.note import Checkpoint, VerifierKey, Verify, split_note
@@ -88,14 +89,14 @@ def verify_bundle(
     checkpoint = Checkpoint.parse(split_note(note)[0])
     report = Report(checkpoint=checkpoint, key=keys[0], keys=keys, note=note, seen=len(seen))
     digests = Digests(scratch)
-    walk = Walk(report, digests)
+    walk = Walk(report, digests, read_seeds(bundle))
     if check_entries(bundle, checkpoint.size, walk, run, progress) != checkpoint.root:
         raise VerificationError("root", "the entries do not hash to the checkpoint's root", meaning=CHANGED)
     _check_meaning(bundle, walk, checkpoint.size)
     log_keys = check_keys(bundle, report, walk.first, walk.key_changes, root, verify)
     check_seen(bundle, checkpoint, seen, (*log_keys.current, *log_keys.retired), verify)
     check_manifest(bundle, report, walk, log_keys, verify)
-    check_disclosures(bundle, report, digests)
+    report.disclosed, report.withheld = check_disclosures(bundle, digests)
     report.timestamps = check_timestamps(bundle, checkpoint, (*log_keys.current, *log_keys.retired), verify)
     return report
 

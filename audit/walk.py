@@ -1,14 +1,20 @@
 """The meaning of a log's entries, in order: form, time, and the unbroken numbers of every source. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from audit.canonical import CanonicalError
 from audit.digests import Digests
 from audit.entry import EntryError, actor_key, parse_entry
+from audit.index import COMPANY, INDEX_KIND, ROOM, Scope
+from audit.indexes import check_index
 from audit.parts import CHANGED, GAP, MALFORMED, Report, VerificationError
-from audit.stretch import Leg
+from audit.stretch import Leg, shown_digests
 from audit.succession import KEY_KINDS
+
+NO_SEEDS: Mapping[int, str] = MappingProxyType({})
 
 
 class Walk:
@@ -18,11 +24,14 @@ class Walk:
     says :meth:`_step`, entry by entry: a leg only says whether that is needed, so that two ways through the log, by one
     process or by several, end in the same words.
 
-    Memory: a number for every source, actor and room, and the entries of exports; it does not grow with the entries.
+    Memory: a number for every source, actor, room and company, and the entries of exports; it does not grow with the
+    entries.
     """
 
-    def __init__(self, report: Report, digests: Digests) -> None:
+    def __init__(self, report: Report, digests: Digests, seeds: Mapping[int, str] = NO_SEEDS) -> None:
         self._report = report
+        self._seeds = seeds
+        self._companies: Counter[str] = Counter()
         self._last: dict[tuple[str, str], int] = {}
         self._at = 0
         self.position = 0
@@ -42,11 +51,15 @@ class Walk:
         self._last.update((key, last) for key, (_, last) in leg.numbers.items())
         self._at = self._report.last_at = leg.last_at
         self._report.kinds.update(leg.kinds)
+        self._companies.update(leg.companies)
         self.position = leg.start + leg.size
         for position, digests in leg.digests:
             self.digests.add(position, digests)
         if leg.landmark is not None:
-            self._landmark(self.position - 1, leg.landmark)
+            try:
+                self._landmark(self.position - 1, leg.landmark)
+            except VerificationError as error:
+                self.wrong = error
 
     def _fits(self, leg: Leg) -> bool:
         return (
@@ -56,13 +69,21 @@ class Walk:
         )
 
     def _landmark(self, position: int, entry: dict[str, Any]) -> None:
-        """Take an entry of ``LANDMARKS``; all numbers up to it, and its own, are known."""
+        """Take an entry of ``LANDMARKS``; all numbers up to it, and its own, are known.
+
+        Raises:
+            VerificationError: It is an index that does not say what was counted.
+        """
         if position == 0:
             self.first = entry
         if entry["kind"] == "audit.exported":
             self.exports[position] = entry
         if entry["kind"] in KEY_KINDS:
             self.key_changes[position] = entry
+        if entry["kind"] == INDEX_KIND:
+            counts = {Scope(COMPANY, name): count for name, count in self._companies.items()}
+            counts |= {Scope(ROOM, name): count for (scope, name), count in self._last.items() if scope == ROOM}
+            check_index(entry, position, counts, self._seeds.get(position))
 
     def _first_wrong(self, entries: Iterable[bytes]) -> VerificationError:
         """What is wrong in the next ``entries``; ``position`` is then that of the entry."""
@@ -96,7 +117,7 @@ class Walk:
                 raise VerificationError("sequence", detail, where=where, meaning=GAP)
             self._last[scope, key] = number
         self._at = entry["at"]
-        if digests := entry.get("sd"):
+        if digests := shown_digests(entry):
             self.digests.add(self.position, digests)
 
 

@@ -31,6 +31,7 @@ from bridge.events import (
 from bridge.helper.mailbox import Extras, Mailbox
 from bridge.matrix import Timeline
 from bridge.metrics import FEED_EVENTS, FEED_RECOVERED, GUARD_REFUSALS
+from bridge.refused import parse_refusal, refusal_draft
 from config.clock import DAY, MINUTE, Clock, Millis
 from config.db import Database
 from config.errors import InvalidInputError
@@ -39,7 +40,6 @@ from spaces.gateway import HomeserverRefusedError
 from spaces.observed import MemberEvent, ObservedStore, StateEvent
 from spaces.policy.blueprint import ROOM_KEY
 from spaces.policy.records import PersonRecord
-from spaces.policy.refusal import Code
 from spaces.store import DocumentStore, RoomStore
 
 log = structlog.get_logger()
@@ -293,25 +293,9 @@ class Feed:
         return found
 
     async def _refusal(self, tx: AsyncConnection, item: Any, people: Mapping[str, PersonRecord]) -> Draft:
-        try:
-            actor, room, code, act = (str(item[name])[:255] for name in ("actor", "room", "code", "act"))
-            count, minute = int(item["count"]), int(item["minute"])
-            subject = str(item.get("subject", ""))[:255]
-        except (KeyError, TypeError, ValueError):
-            raise InvalidInputError("a refusal has actor, room, code, act, minute and count") from None
-        crashed = code == Code.GUARD_FAILED
-        context = await self._room(tx, room) if room else RoomContext()
-        own = (people[actor].company,) if actor in people else ()
-        known = Context(bot=self._bot, people={user: one.person for user, one in people.items()})
-        whom = {"subject": dict(actor_of(subject, known))} if subject and not crashed else {}
-        return Draft(
-            kind="guard.crashed" if crashed else "guard.refused",
-            actor=actor_of(actor, known) if actor else system_actor("homeserver"),
-            room=room or None,
-            engagement=context.engagement,
-            companies=context.companies or own,
-            data={"act": act, "count": count, "minute": minute, **whom, **({} if crashed else {"code": code})},
-        )
+        refusal = parse_refusal(item)
+        room = await self._room(tx, refusal.room) if refusal.room else RoomContext()
+        return refusal_draft(refusal, room, people, self._bot)
 
     async def _put_malformed(self, tx: AsyncConnection, malformed: Sequence[Malformed]) -> None:
         """Record what is no event, with its room and sender where these can be read; it counts as delivered."""

@@ -6,9 +6,10 @@ from contextlib import aclosing
 
 from aiohttp import web
 
+from audit.index import COMPANY, ROOM, Scope
 from audit.store import EntryRow
 from bridge.api.call import Call
-from bridge.api.ledger_models import EventPlace, GrowthProof, GrowthQuery, RoomCompleteness
+from bridge.api.ledger_models import EventPlace, ExportOrder, GrowthProof, GrowthQuery, RoomCompleteness
 from bridge.api.models import (
     EntryProof,
     EntryQuery,
@@ -51,15 +52,17 @@ async def list_entries(call: Call[EntryQuery, NoBody]) -> Page[EntryView]:
     rows = await call.services.audit.page(start=query.start, limit=query.limit, kind=query.kind, room=query.room)
     names = await _names(call.services, rows)
     following = str(rows[-1].position + 1) if len(rows) == query.limit else None
-    return Page(items=[entry_view(row, names) for row in rows], next=following)
+    beside = await call.services.audit.disclosed([row.position for row in rows])
+    return Page(items=[entry_view(row, names, beside[row.position]) for row in rows], next=following)
 
 
 async def show_entry(call: Call[NoQuery, NoBody]) -> EntryProof:
     """One entry with the proof that it is in the log."""
     proven = await call.services.audit.prove(_position(call.path["position"]))
     names = await _names(call.services, [proven.row])
+    beside = await call.services.audit.disclosed([proven.row.position])
     return EntryProof(
-        **entry_fields(proven.row, names),
+        **entry_fields(proven.row, names, beside[proven.row.position]),
         bytes=_base64(proven.row.body),
         leaf=_base64(proven.leaf),
         size=proven.size,
@@ -89,14 +92,12 @@ async def find_event(call: Call[NoQuery, NoBody]) -> EventPlace:
 async def compare_room(call: Call[NoQuery, NoBody]) -> RoomCompleteness:
     """Whether the ledger has each event that the homeserver has of a room, and no other; slow for a long history."""
     services = call.services
-    view, _ = await services.partnerships.room(call.path["room"])
-    if view.room.room_id is None:
-        raise NotFoundError(f"the room {view.room.key} was not made yet", hint="conclave room show")
-    former = await services.audit.former(view.room.room_id)
-    found = await compare(view.room.room_id, services.homeserver, services.audit, former)
+    key, room_id = await _room(services, call.path["room"])
+    former = await services.audit.former(room_id)
+    found = await compare(room_id, services.homeserver, services.audit, former)
     return RoomCompleteness(
-        room=view.room.key,
-        room_id=view.room.room_id,
+        room=key,
+        room_id=room_id,
         events=found.events,
         agrees=found.holds,
         unrecorded=list(found.unrecorded),
@@ -105,12 +106,33 @@ async def compare_room(call: Call[NoQuery, NoBody]) -> RoomCompleteness:
     )
 
 
-async def order_export(call: Call[NoQuery, NoBody]) -> ExportView:
-    """Record an export of the whole log; the answer names the entry that says so."""
-    export, entry = await call.services.audit.order_export(actor=call.actor)
+async def order_export(call: Call[NoQuery, ExportOrder]) -> ExportView:
+    """Record an export of the log, or of a part of it; the answer names the entry that says so."""
+    scope = await _scope(call.services, call.body)
+    export, entry = await call.services.audit.order_export(actor=call.actor, scope=scope)
     if call.services.witnesses is not None:
         await call.services.witnesses.try_round()  # where they do not cosign now, the export is made without their word
     return ExportView(export=export, entry=entry)
+
+
+async def _scope(services: Services, order: ExportOrder) -> Scope | None:
+    if order.company is not None and order.room is not None:
+        raise InvalidInputError("an export is of one company or of one room, not of both", field="room")
+    if order.company is not None:
+        return Scope(COMPANY, (await services.onboarding.company(order.company)).id)
+    return None if order.room is None else Scope(ROOM, (await _room(services, order.room))[1])
+
+
+async def _room(services: Services, room: str) -> tuple[str, str]:
+    """Key and Matrix id of a room.
+
+    Raises:
+        NotFoundError: There is none, or it was not made yet.
+    """
+    view, _ = await services.partnerships.room(room)
+    if view.room.room_id is None:
+        raise NotFoundError(f"the room {view.room.key} was not made yet", hint="conclave room show")
+    return view.room.key, view.room.room_id
 
 
 async def export_bundle(call: Call[NoQuery, NoBody], request: web.Request) -> web.StreamResponse:
@@ -138,7 +160,7 @@ def tar_header(path: str, size: int) -> bytes:
 
 async def _names(services: Services, rows: list[EntryRow]) -> dict[str, str]:
     """Names of the people and rooms that the entries name, by id."""
-    people = {person for row in rows for person in people_in(entry_fields(row, {})["entry"])}
+    people = {person for row in rows for person in people_in(entry_fields(row, {}, {})["entry"])}
     rooms = sorted({row.room for row in rows if row.room is not None})
     async with services.db.read() as connection:
         names = await PersonStore(connection).names(people)

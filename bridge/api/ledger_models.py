@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from bridge.api.models import Count, NoQuery
+from bridge.api.models import Count, NoQuery, Slug, Text
 
 
 class _Model(BaseModel):
@@ -22,6 +22,13 @@ class GrowthProof(_Model):
     first: int
     second: int
     proof: list[str]
+
+
+class ExportOrder(_Model):
+    """What to export: everything, or the trail of one company's rooms, or of one room (by key or Matrix id)."""
+
+    company: Slug | None = None
+    room: Text | None = None
 
 
 class EventPlace(_Model):

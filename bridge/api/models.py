@@ -328,13 +328,14 @@ class WhoAmI(_Model):
 
 
 class EntryView(_Model):
-    """A ledger entry; ``names`` are those of the people in it."""
+    """A ledger entry; ``names`` of people and rooms in it, ``disclosed`` what stands beside the log for it."""
 
     position: int
     kind: str
     at: str
     entry: dict[str, Any]
     names: dict[str, str]
+    disclosed: dict[str, str]
 
 
 class EntryProof(EntryView):

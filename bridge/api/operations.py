@@ -206,7 +206,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _read("/v1/ledger/events/{event}", P.READ_LEDGER, ledger.find_event, lm.EventPlace),
     _read("/v1/ledger/rooms/{room}", P.READ_LEDGER, ledger.compare_room, lm.RoomCompleteness),
     _read("/v1/ledger/consistency", P.READ_LEDGER, ledger.prove_growth, lm.GrowthProof, lm.GrowthQuery),
-    _write("/v1/exports", P.EXPORT_LEDGER, ledger.order_export, m.ExportView, status=201),
+    _write("/v1/exports", P.EXPORT_LEDGER, ledger.order_export, m.ExportView, lm.ExportOrder, status=201),
     Operation(
         method="GET",
         path="/v1/exports/{position}/bundle",

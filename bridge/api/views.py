@@ -116,7 +116,7 @@ def credential_view(item: Credential) -> CredentialView:
     )
 
 
-def entry_fields(row: EntryRow, names: Mapping[str, str]) -> dict[str, Any]:
+def entry_fields(row: EntryRow, names: Mapping[str, str], disclosed: Mapping[str, str]) -> dict[str, Any]:
     """The members of an entry's view."""
     entry = json.loads(row.body)
     return {
@@ -125,12 +125,13 @@ def entry_fields(row: EntryRow, names: Mapping[str, str]) -> dict[str, Any]:
         "at": iso(row.at),
         "entry": entry,
         "names": {one: names[one] for one in (*people_in(entry), row.room or "") if one in names},
+        "disclosed": dict(disclosed),
     }
 
 
-def entry_view(row: EntryRow, names: Mapping[str, str]) -> EntryView:
+def entry_view(row: EntryRow, names: Mapping[str, str], disclosed: Mapping[str, str]) -> EntryView:
     """An entry as the API shows it."""
-    return EntryView(**entry_fields(row, names))
+    return EntryView(**entry_fields(row, names, disclosed))
 
 
 def people_in(entry: Mapping[str, Any]) -> Iterator[str]:

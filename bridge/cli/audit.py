@@ -7,7 +7,7 @@ import tarfile
 import tempfile
 import time
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -19,9 +19,6 @@ from bridge.cli.output import Json, say, show, write_json
 from bridge.cli.proving import prove
 from bridge.cli.session import client_of
 from bridge.cli.verifying import verify
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="The ledger: tail, prove, export, verify."
@@ -102,7 +99,8 @@ def _about(entry: dict[str, Any]) -> str:
             value = next(iter(value.values()))
         if value is not None and not (name == "type" and entry["kind"] != "state.changed"):
             parts.append(f"{name} {entry['names'].get(value, value)}" if name != "reason" else f"“{value}”")
-    room = body.get("room")
+    parts += [f"{name} {value}" for name, value in sorted(entry["disclosed"].items()) if name in _ABOUT]
+    room = body.get("room", body["data"].get("place"))
     places = [entry["names"].get(room, room), body.get("engagement")]
     if any(places):
         parts.append(f"in {' of '.join(place for place in places if place)}")
@@ -130,6 +128,7 @@ def show_(
     body = {**found["entry"], "at": found["at"]}
     rows = [(name, _plain(value)) for name, value in sorted(body.items()) if name not in ("v", "data")]
     rows += [(f"data.{name}", _plain(value)) for name, value in sorted(body["data"].items())]
+    rows += [(f"disclosed.{name}", printable(value)) for name, value in sorted(found["disclosed"].items())]
     rows += [("names", ", ".join(f"{one} = {name}" for one, name in found["names"].items()) or "–")]
     rows += [("proof", f"in the log: {len(proof)} hashes lead to the checkpoint of {checkpoint.size:,} entries")]
     show(found, as_json, rows)
@@ -146,9 +145,13 @@ def _plain(value: Any) -> str:
 def export(
     ctx: typer.Context,
     out: Annotated[Path, typer.Option(help="The folder to write; it must not exist.")],
+    company: Annotated[
+        str | None, typer.Option(help="Only the trail of this company's rooms, to be given to it.")
+    ] = None,
+    room: Annotated[str | None, typer.Option(help="Only the trail of this room, by key or Matrix id.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the whole trail into a folder that anyone can verify, offline."""
+    """Write the whole trail, or that of a company or a room, into a folder that anyone can verify, offline."""
     if out.exists():
         raise CallFailedError(
             f"{out} exists already; an export is never written over another",
@@ -158,7 +161,7 @@ def export(
         )
     _check_parent(out)
     client = client_of(ctx)
-    order = client.post("/v1/exports")
+    order = client.post("/v1/exports", {"company": company, "room": room})
     files = fetch_bundle(client, order["entry"], out)
     if as_json:
         write_json({**order, "out": str(out), "files": files})

@@ -11,10 +11,12 @@ from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Json, say, write_json
 from bridge.cli.progress import progress_bar
 from bridge.cli.proving import Trust, read_policy, read_tsa_cert, verify_proof
+from bridge.cli.trails import check_trail
 
 if TYPE_CHECKING:
     from audit.note import VerifierKey
     from audit.quorum import Policy
+    from audit.trail import TrailReport
     from audit.verify import Report
 
 
@@ -43,8 +45,10 @@ def verify(  # noqa: PLR0913, PLR0917  # a command's options
     as_json: Json = False,
 ) -> None:
     """Check an export, every file of it, or a proof. Needs no network and no hub."""
+    from audit.files import Folder
     from audit.offline import verify_folder
     from audit.stamped import verify_timestamps
+    from audit.trail import is_trail
     from audit.verify import VerificationError
 
     trust, quorum = Trust(_read_keys(vkey), None if root is None else _read_keys(root)[0]), read_policy(policy)
@@ -59,6 +63,12 @@ def verify(  # noqa: PLR0913, PLR0917  # a command's options
     if not bundle.is_dir():
         raise CallFailedError(f"{bundle} is not a folder", code="bundle", hint="name the exported folder", usage=True)
     try:
+        if is_trail(Folder(bundle)):
+            if seen or authorities is not None:
+                detail = "--seen and --tsa-cert go with an export of the whole log, not with a trail"
+                raise CallFailedError(detail, code="usage", usage=True)
+            check_trail(bundle, trust, lambda found: None if quorum is None else _witnessed(found, quorum), as_json)
+            return
         with progress_bar("entries") as progress:
             report = verify_folder(
                 bundle, trust.keys, root=trust.root, seen=saved, processes=processes, progress=progress
@@ -135,7 +145,7 @@ def _tell(
     say(f"VALID. The same with tools of others: see {bundle / 'VERIFY.md'}")
 
 
-def _witnessed(report: "Report", policy: "Policy | None") -> list[str]:
+def _witnessed(report: "Report | TrailReport", policy: "Policy | None") -> list[str]:
     """Who of the policy's witnesses cosigned the bundle's checkpoint.
 
     Raises:

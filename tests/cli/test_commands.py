@@ -237,6 +237,25 @@ def test_the_trail_is_followed_exported_and_verified(
         f"VALID. The same with tools of others: see {out}/VERIFY.md",
     )
     assert run("audit", "verify", str(out), "--vkey", vkey, "--json").data["valid"] is True
+    trail = tmp_path / "trail"
+    ran = run("audit", "export", "--out", str(trail), "--company", "contoso")
+    assert (ran.status, "is entry" in ran.out) == (0, True), ran.err
+    ran = run("audit", "verify", str(trail), "--vkey", vkey)
+    assert ran.status == 0
+    assert "of company contoso only" in ran.out
+    assert run("audit", "verify", str(trail), "--vkey", vkey, "--json").data["scope"] == "company:contoso"
+    first = trail / "trail" / "0.ndjson"
+    first.write_bytes(b"".join(first.read_bytes().splitlines(keepends=True)[1:]))
+    ran = run("audit", "verify", str(trail), "--vkey", vkey)
+    assert (ran.status, ran.out.splitlines()[-1]) == (
+        1,
+        "INVALID: something was left out of the export, or added to it.",
+    )
+    ran = run("audit", "export", "--out", str(tmp_path / "other"), "--company", "nobody")
+    assert (ran.status, "nobody" in ran.err) == (1, True)
+    ran = run("audit", "export", "--out", str(tmp_path / "other"), "--company", "contoso", "--room", "x")
+    assert (ran.status, "an export is of one company or of one room, not of both" in ran.err) == (2, True)
+    assert not (tmp_path / "other").exists()
     victim = next((out / "tile" / "entries").rglob("*.p/*"))
     victim.write_bytes(victim.read_bytes().replace(b"company.added", b"company.adDed", 1))
     ran = run("audit", "verify", str(out), "--vkey", vkey)

@@ -14,20 +14,28 @@ POLICY = [f"spaces.policy.{path.stem}" for path in sorted(ROOT.glob("spaces/poli
 LEDGER = [
     f"audit.{name}"
     for name in (
-        *("canonical", "cms", "cosignature", "der", "digests", "disclosures", "entry", "key_history", "kinds"),
-        *("manifest", "note", "parts", "printable", "proof", "quorum", "seen", "sshsig", "stretch", "structure"),
-        *("succession", "tiles", "timestamps", "tree", "tsp", "verify", "walk", "witness"),
+        *("canonical", "cms", "cosignature", "der", "digests", "disclosures", "entry", "index", "indexes"),
+        *("key_history", "kinds", "manifest", "note", "parts", "printable", "proof", "quorum", "seen", "sshsig"),
+        *("stretch", "structure", "succession", "tiles", "timestamps", "trail", "tree", "tsp", "verify", "walk"),
+        "witness",
     )
 ]
 MODELS = [
-    *("bridge.events", "bridge.helper.answers", "partner_onboarding.model", "spaces.drift", "spaces.expected"),
+    *(
+        "bridge.events",
+        "bridge.refused",
+        "bridge.helper.answers",
+        "partner_onboarding.model",
+        "spaces.drift",
+        "spaces.expected",
+    ),
     *("spaces.model", "spaces.plan", "spaces.situation"),
 ]
 PURE = [*POLICY, *LEDGER, *MODELS]
 
 COMPUTES = {
     *("base64", "binascii", "collections", "collections.abc", "dataclasses", "enum", "hashlib", "json", "re", "typing"),
-    *("heapq", "itertools", "math", "struct", "types"),
+    *("functools", "heapq", "hmac", "itertools", "math", "struct", "types"),
 }
 """What of the standard library a pure module may import: it computes, and reads neither clock nor world."""
 FORBIDDEN = {

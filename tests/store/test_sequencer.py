@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit.batch_store import BatchStore, LedgerConflictError
 from audit.canonical import MAX_INTEGER, canonical_json
-from audit.entry import MAX_DRAFT_SIZE, Draft, EntryError, draft_body, system_actor
+from audit.entry import MAX_DRAFT_SIZE, SALT_SIZE, Draft, EntryError, draft_body, system_actor
 from audit.inbox import Inbox
 from audit.keys import SigningKey, create_key, verify_ed25519
 from audit.note import Checkpoint, open_note
@@ -252,7 +252,7 @@ async def test_personal_data_is_beside_the_log_and_bound_to_its_entry(log: Log) 
 
 async def test_a_draft_that_cannot_become_an_entry_is_refused_where_it_is_handed_in(log: Log) -> None:
     async def hand_in(spare: int) -> None:
-        size = MAX_DRAFT_SIZE - len(canonical_json(draft_body(draft(room=""), []))) - spare
+        size = MAX_DRAFT_SIZE - len(canonical_json(draft_body(draft(room=""), [], bytes(SALT_SIZE)))) - spare
         async with log.db.begin() as tx:
             await log.inbox.put(tx, draft(), draft(room="x" * size))
 
