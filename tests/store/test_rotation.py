@@ -291,8 +291,11 @@ async def test_the_request_of_another_signer_is_refused(tmp_path: Path, sqlite_b
         life.folder.apply(sign_as_root(request, read_key(twin.root_key)), life.clock)
 
 
-async def test_a_file_of_public_keys_that_was_cut_off_is_written_anew(tmp_path: Path, sqlite_base: Path) -> None:
-    life = Life(tmp_path, sqlite_copy(tmp_path, sqlite_base), LedgerSettings(post_quantum=True))
+@pytest.mark.parametrize("post_quantum", [False, True])
+async def test_a_file_of_public_keys_that_was_cut_off_is_written_anew(
+    tmp_path: Path, sqlite_base: Path, post_quantum: bool
+) -> None:
+    life = Life(tmp_path, sqlite_copy(tmp_path, sqlite_base), LedgerSettings(post_quantum=post_quantum))
     await life.export()
     whole = life.folder.vkey.read_text()
     for broken in (b"", whole[:50].encode(), whole[:200].encode(), b"\xff\n"):
