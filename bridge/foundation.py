@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit.entry import Draft, system_actor
 from audit.inbox import Inbox
-from audit.keys import SigningKey, create_key, read_key
+from audit.keys import SigningKey, create_key, read_key, write_whole
 from audit.signer import CheckpointSigner
 from bridge.log_keys import opening_keys, statement_draft
 from bridge.signer.folder import KnownKeys, SignerFolder
@@ -69,7 +69,7 @@ def load_keys(state: StateDirectory, settings: Settings, *, founded: bool, clock
     document = document_key(state, settings, founded=founded)
     export = _key(state.keys / "export.key", f"{settings.origin}/export", founded=founded)
     log, signer = _remote(settings.ledger.signer, settings) or _local(state, settings, clock, founded=founded)
-    state.log_vkey.write_text("".join(f"{key}\n" for key in log.current))
+    write_whole(state.log_vkey, "".join(f"{key}\n" for key in log.current).encode())
     return Keys(export=export, document=document, log=log, signer=signer)
 
 

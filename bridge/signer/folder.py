@@ -6,6 +6,7 @@ disk counts; the key files follow it, at the next opening if need be.
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +121,7 @@ class SignerFolder:
         old = [self._file(algorithm, ".old") for algorithm in FILES] if last else []
         further = [FurtherKey(key=key) for key in keys[1:]]
         further += [FurtherKey(key=_read(path), until=until) for path in old if path.exists()]
+        self._tell()
         return LocalSigner(keys[0], self.memory, further=further, clock=clock)
 
     def keys(self) -> list[SigningKey]:
@@ -130,9 +132,8 @@ class SignerFolder:
         """
         second = self._file(ML_DSA_44)
         wanted = second.exists() or ML_DSA_44 in self._stated()
-        told = read_vkeys(self.vkey) if self.vkey.exists() and not wanted else []
-        if any(key.algorithm == ML_DSA_44 for key in told):
-            wanted = True
+        with suppress(OSError, NoteError):  # a file that is gone or cut off says nothing, and is written anew
+            wanted = wanted or any(key.algorithm == ML_DSA_44 for key in read_vkeys(self.vkey))
         return [_read(self._file(ED25519)), *([_read(second)] if wanted else [])]
 
     def known(self) -> KnownKeys:
@@ -226,7 +227,7 @@ class SignerFolder:
     def _tell(self) -> None:
         """Write the public keys out."""
         text = "".join(f"{key.public}\n" for key in self.keys())
-        if not self.vkey.exists() or self.vkey.read_text() != text:
+        if not self.vkey.exists() or self.vkey.read_bytes() != text.encode():
             write_whole(self.vkey, text.encode())
 
     def log_keys(self) -> LogKeys:

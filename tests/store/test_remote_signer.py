@@ -12,7 +12,7 @@ import pytest
 from aiohttp import ClientSession, UnixConnector, web
 
 from audit.keys import KeyFileError, read_key, verify_ed25519
-from audit.note import Checkpoint, open_note
+from audit.note import Checkpoint, open_note, split_note
 from audit.signer import LocalSigner, SignerRefusedError, SignerUnavailableError
 from audit.tree import Head
 from bridge.signer.remote import RemoteSigner, fetch_keys
@@ -122,6 +122,27 @@ async def test_what_is_no_signature_of_the_key_is_not_taken(folder: Path) -> Non
             await signer.sign(checkpoint(9), [])
         with pytest.raises(SignerUnavailableError):
             await signer.head()
+
+
+async def test_every_key_that_the_signer_named_has_to_sign(tmp_path: Path) -> None:
+    """A signer that was put back to before it had its second key."""
+    made = create_signer(tmp_path / "signer", ORIGIN, post_quantum=True)
+    keys, alone = made.known().current, LocalSigner(read_key(made.root / "log.key"), made.memory)
+
+    async def sign(_request: web.Request) -> web.Response:
+        return web.json_response({"note": (await alone.sign(checkpoint(4), [])).decode()})
+
+    app = web.Application()
+    app.router.add_post("/sign", sign)
+    async with served(made.root, app) as path:
+        signer = RemoteSigner(path, *keys)
+        with pytest.raises(SignerUnavailableError, match="does not sign: no signature by"):
+            await signer.sign(checkpoint(4), [])
+        await signer.close()
+    async with served(made.root) as path:
+        signer = RemoteSigner(path, *keys)
+        assert len(split_note(await signer.sign(checkpoint(4), []))[1]) == 2
+        await signer.close()
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,11 @@ from bridge.signer.folder import SignerFolder
 from bridge.signer.service import create_signer
 from bridge.signer.statements import KeyStatementError, sign_as_root
 from config.clock import DAY, SECOND
-from config.errors import ConflictError, SettingsError
+from config.errors import ConflictError
 from config.settings import LedgerSettings
 from tests.api.test_access import credential_of
 from tests.fakes.hub import FakeHub, ManualClock, start_fake_hub
 from tests.ledger import Files, signing_key
-from tests.store.test_remote_signer import process
 
 
 @dataclass(slots=True)
@@ -291,6 +290,22 @@ async def test_the_request_of_another_signer_is_refused(tmp_path: Path, sqlite_b
         life.folder.apply(sign_as_root(request, read_key(twin.root_key)), life.clock)
 
 
+@pytest.mark.parametrize("post_quantum", [False, True])
+async def test_a_file_of_public_keys_that_was_cut_off_is_written_anew(
+    tmp_path: Path, sqlite_base: Path, post_quantum: bool
+) -> None:
+    life = Life(tmp_path, sqlite_copy(tmp_path, sqlite_base), LedgerSettings(post_quantum=post_quantum))
+    await life.export()
+    whole = life.folder.vkey.read_text()
+    for broken in (b"", whole[:50].encode(), whole[:200].encode(), b"\xff\n"):
+        life.folder.vkey.write_bytes(broken)
+        async with life.hub():
+            assert life.folder.vkey.read_text() == whole
+    life.folder.vkey.unlink()
+    async with life.hub():
+        assert life.folder.vkey.read_text() == whole
+
+
 async def test_a_statement_for_keys_that_are_gone_is_not_kept(tmp_path: Path, sqlite_base: Path) -> None:
     life = Life(tmp_path, sqlite_copy(tmp_path, sqlite_base))
     await life.export()
@@ -360,39 +375,3 @@ async def test_a_log_from_before_there_were_roots_adopts_one(life: Life, monkeyp
         life.folder.adopt_root(life.clock)
     life.rotate(root)
     assert verified(await life.export(), old, root.public) == read_vkeys(life.folder.vkey)
-
-
-async def test_a_signer_apart_rotates_and_the_hub_follows(tmp_path: Path, database_url: str) -> None:
-    apart = create_signer(tmp_path / "signer", "conclave.test", post_quantum=True)
-    root = read_key(apart.root_key)
-    life = Life(tmp_path, database_url, LedgerSettings(signer=tmp_path / "signer" / "s.sock", post_quantum=True))
-    async with process(tmp_path / "signer"):
-        first = await life.export()
-    old = read_vkeys(apart.vkey)
-    assert verified(first, old, root.public) == old
-    request = apart.prepare(recover=False, overlap_days=30)
-    async with process(tmp_path / "signer"), life.hub() as hub:
-        await hub.entries()
-        apart.apply(sign_as_root(request, root))
-    async with process(tmp_path / "signer"):
-        files = await life.export()
-    new = read_vkeys(apart.vkey)
-    assert signers(files, *new, *old) == [True] * 4
-    assert verified(files, old) == new
-
-
-async def test_a_signer_apart_without_an_ml_dsa_key_is_told_of(tmp_path: Path, sqlite_base: Path) -> None:
-    apart = create_signer(tmp_path / "signer", "conclave.test")
-    settings = LedgerSettings(signer=tmp_path / "signer" / "s.sock", post_quantum=True)
-    life = Life(tmp_path, sqlite_copy(tmp_path, sqlite_base), settings)
-    async with process(tmp_path / "signer"):
-        with pytest.raises(SettingsError, match="has no ML-DSA-44 key"):
-            await life.export()
-    for _ in range(2):
-        apart.add_post_quantum()
-    for _ in range(2):  # the log begins with what the signer had before, and says the rest
-        async with process(tmp_path / "signer"):
-            files = await life.export()
-        keys = read_vkeys(apart.vkey)
-        assert verified(files, keys, apart.root_public()) == keys
-        assert len(parse_statements(files.content[STATEMENTS])) == 1

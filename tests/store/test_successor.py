@@ -176,6 +176,22 @@ async def test_the_closed_log_stays_readable_as_it_was_signed(life: Life) -> Non
     assert max(shown) < at.size
 
 
+async def test_disclosures_go_with_their_log(life: Life) -> None:
+    root = await lose(life)
+    async with life.hub() as hub:
+        await refused_in(hub)
+    before = {row["digest"]: row["position"] for row in (await backup(life.url))["ledger_disclosure"]}
+    size = (await head_of(life)).size
+    await succeed(life, root)
+    async with life.hub():
+        rows = await backup(life.url)  # nothing has its place yet
+    kept = {row["digest"] for row in rows["ledger_former_disclosure"]}
+    assert kept == {digest for digest, position in before.items() if position < size}
+    waiting = {row["digest"]: row["position"] for row in rows["ledger_disclosure"]}
+    assert waiting == dict.fromkeys(before.keys() - kept)
+    assert waiting
+
+
 async def test_a_restore_after_a_rotation_and_a_second_loss(life: Life) -> None:
     await life.export()
     root = life.take_root()

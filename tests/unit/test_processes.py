@@ -239,7 +239,7 @@ def test_no_process_outlives_the_one_that_started_it(method: Method, end: signal
 MEMORY = """
 import asyncio, resource, sys
 from pathlib import Path
-from audit.files import read_vkey
+from audit.files import read_vkeys
 from audit.offline import verify_folder
 
 async def write(database, folder):
@@ -255,7 +255,7 @@ if __name__ == "__main__":
         asyncio.run(write(*paths))
     else:
         folder, key = map(Path, paths)
-        assert verify_folder(folder, read_vkey(key), processes=int(what)).disclosed
+        assert verify_folder(folder, read_vkeys(key), processes=int(what)).disclosed
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     print(max(resource.getrusage(kind).ru_maxrss for kind in kinds))
 """

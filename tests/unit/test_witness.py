@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.keys import verify_ed25519
-from audit.note import Checkpoint, sign_note
+from audit.keys import verify_ed25519, verify_signature
+from audit.note import Checkpoint, sign_line, sign_note
 from audit.tree import EMPTY_ROOT, Head
 from audit.witness import Submission, WitnessRefusedError, judge
+from tests.key_statements import pq_key
 from tests.ledger import signing_key
 from tests.rfc9162 import mth, proof
 
@@ -93,3 +94,16 @@ def test_what_is_no_request_is_refused(body: bytes) -> None:
     with pytest.raises(WitnessRefusedError) as found:
         Submission.parse(body)
     assert found.value.status == 400
+
+
+def test_each_key_of_a_log_with_several_must_have_signed() -> None:
+    second = pq_key(LOG.name)
+    logs, note = {LOG.name: [LOG.public, second.public]}, note_of(3)
+    text = note.decode().partition("\n\n")[0] + "\n"
+    line = sign_line(text, second.public, second, at=5).encode()
+    whole = Submission(old=0, proof=[], note=note + line)
+    assert judge(whole, logs, Head(), verify_signature).size == 3
+    for alone in (note, f"{text}\n".encode() + line):
+        with pytest.raises(WitnessRefusedError, match="no signature by") as raised:
+            judge(Submission(old=0, proof=[], note=alone), logs, Head(), verify_signature)
+        assert raised.value.status == 403

@@ -1,23 +1,26 @@
 """Witnesses with two keys, and witnesses of a log whose keys are replaced."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from audit.cosignature import cosignatures
 from audit.files import read_vkeys
 from audit.keys import verify_signature
 from audit.note import ML_DSA_44, VerifierKey
+from audit.witness import WitnessRefusedError
 from bridge.witness.folder import WitnessFolder
 from bridge.witness.rounds import WitnessPolicyError
 from bridge.witness.server import WitnessService
 from config.clock import DAY
 from config.settings import LedgerSettings, WitnessSettings
 from tests.fakes.hub import FakeHub, start_fake_hub
-from tests.store.test_rotation import Life
+from tests.store.test_rotation import Life, sqlite_copy
 
 
 @pytest.fixture
@@ -37,10 +40,12 @@ def witness(life: Life) -> WitnessFolder:
 
 
 @asynccontextmanager
-async def watched(life: Life, folder: WitnessFolder, log: VerifierKey) -> AsyncIterator[FakeHub]:
+async def watched(
+    life: Life, folder: WitnessFolder, log: VerifierKey, app: web.Application | None = None
+) -> AsyncIterator[FakeHub]:
     """The hub with a policy that wants both words of the witness, which is started with it."""
     async with AsyncExitStack() as stack:
-        server = TestServer(WitnessService(folder, life.clock).app())
+        server = TestServer(app or WitnessService(folder, life.clock).app())
         await stack.enter_async_context(server)
         first, second = (key.cosigner for key in folder.signing_keys())
         policy, url = life.place / "policy.tlog-policy", server.make_url("/")
@@ -96,3 +101,31 @@ async def test_within_the_overlap_a_witness_goes_on_and_after_it_needs_the_new_k
     folder.rekey(*new)
     async with watched(life, folder, new[0]) as hub:
         assert await round_of(hub) is not None, "it remembers what it saw, and knows the new keys"
+
+
+async def test_a_witness_is_asked_for_one_word_after_the_other(tmp_path: Path, sqlite_base: Path) -> None:
+    life = Life(tmp_path, sqlite_copy(tmp_path, sqlite_base), LedgerSettings(post_quantum=True))
+    async with life.hub() as hub:
+        await hub.entries()
+    folder, under_way, most = witness(life), 0, 0
+    service = WitnessService(folder, life.clock)
+
+    async def add(request: web.Request) -> web.Response:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        body = await request.read()
+        for _ in range(20):
+            await asyncio.sleep(0)  # whoever else is there comes in now
+        under_way -= 1
+        try:
+            return web.Response(text=await service.add_checkpoint(body))
+        except WitnessRefusedError as error:
+            return web.Response(status=error.status, text=f"{error.size}\n")
+
+    app = web.Application()
+    app.router.add_post("/add-checkpoint", add)
+    async with watched(life, folder, read_vkeys(life.folder.vkey)[0], app) as hub:
+        for _ in range(3):
+            assert await round_of(hub) is not None
+    assert most == 1
