@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Table, delete, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audit.store import EntryRow, LedgerHead
+from audit.store import OF_INDEX, EntryRow, LedgerHead
 from audit.tables import (
     inbox,
     inbox_source,
@@ -95,6 +95,7 @@ class FormerStore:
             )
         )
         await self._tx.execute(delete(ledger_disclosure).where(shown.position < size))
+        await self._tx.execute(delete(ledger_disclosure).where(OF_INDEX))  # its entry does not come again
         await self._tx.execute(update(ledger_disclosure).values(position=None))
         for table in (inbox, inbox_source, *(one for one in metadata.sorted_tables if _of_one_log(one))):
             await self._tx.execute(delete(table))

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from audit.canonical import canonical_json
 from audit.entry import Draft, draft_body
 from audit.former_store import FormerStore, WaitingEntry
+from audit.index import INDEX_KIND
 from audit.keys import KeyFileError, verify_signature
 from audit.note import Checkpoint, NoteError
 from audit.store import LedgerHead, LedgerStore
@@ -119,6 +120,10 @@ async def _checked(store: LedgerStore, note: bytes, opened: Mapping[str, str]) -
     return statement
 
 
+OF_THIS_LOG = KEY_KINDS | {INDEX_KIND}
+"""What the log said of itself is not said of the next one."""
+
+
 async def _open(
     tx: AsyncConnection, statement: KeyStatement, note: bytes, opening: Mapping[str, str], clock: Clock
 ) -> None:
@@ -128,7 +133,7 @@ async def _open(
     while head.signed_size + len(unsigned) < head.size:
         start = head.signed_size + len(unsigned)
         unsigned += map(_unsealed, await store.bodies(start, start + _BATCH))
-    kept = [one for one in (*unsigned, *waiting) if json.loads(one.body)["kind"] not in KEY_KINDS]
+    kept = [one for one in (*unsigned, *waiting) if json.loads(one.body)["kind"] not in OF_THIS_LOG]
     draft = Draft(kind="log.opened", actor={"system": "bootstrap"}, data=dict(opening))
     body = canonical_json(draft_body(draft, [])).decode()
     at = min([clock(), *(one.at for one in kept)])

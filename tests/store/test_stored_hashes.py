@@ -1,0 +1,43 @@
+"""Proofs from the tables: every tile that they need is asked for, whatever the size."""
+
+from functools import partial
+from pathlib import Path
+
+from audit.store import CosignedRow, LedgerStore
+from audit.stored_hashes import with_hashes
+from audit.tree import Frontier, consistency_proof, inclusion_proof, leaf_hash, verify_consistency, verify_inclusion
+from config.db import Database
+from tests.ledger import make_log, sample
+
+SIZE = 700
+
+
+async def test_proofs_over_several_tiles_hold(db: Database, tmp_path: Path) -> None:
+    await make_log(db, tmp_path, sample(SIZE - 1))
+    async with db.read() as connection:
+        store = LedgerStore(connection)
+        leaves = [leaf_hash(body) for body in await store.bodies(0, SIZE)]
+        roots = {size: Frontier().extend(leaves[:size]).root() for size in (1, 255, 256, 257, 511, 600, SIZE)}
+        for position in {0, 1, 255, 256, 300, 511, 512, SIZE - 1}:
+            proof = await with_hashes(store, partial(inclusion_proof, position, SIZE))
+            verify_inclusion(leaves[position], position, SIZE, proof, roots[SIZE])
+        for size, root in roots.items():
+            proof = await with_hashes(store, partial(consistency_proof, size, SIZE))
+            verify_consistency(size, SIZE, proof, root, roots[SIZE])
+
+
+async def test_an_entry_is_proven_under_the_cosigned_checkpoint_where_that_covers_it(
+    db: Database, tmp_path: Path
+) -> None:
+    await make_log(db, tmp_path, sample(9))
+    async with db.begin() as tx:
+        store = LedgerStore(tx)
+        signed = (await store.head()).checkpoint
+        await store.set_cosigned(CosignedRow(size=5, at=1, checkpoint=b"cosigned"))
+        found = [await store.covered(position) for position in (4, 5, 9, 10)]
+    assert [row and (row[0].position, *row[1:]) for row in found] == [
+        (4, 5, b"cosigned"),
+        (5, 10, signed),
+        (9, 10, signed),
+        None,
+    ]
