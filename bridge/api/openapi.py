@@ -66,7 +66,8 @@ def _operation(operation: Operation, schemas: dict[tuple[Any, str], Any]) -> dic
         )
     if operation.body is not m.NoBody:
         schema = schemas[operation.body, "validation"]
-        document["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        content = {"application/json": {"schema": schema}}
+        document["requestBody"] = {"required": operation.needs_body, "content": content}
     return document
 
 

@@ -46,6 +46,11 @@ class Operation:
     problems: tuple[int, ...] = ()
 
     @property
+    def needs_body(self) -> bool:
+        """Whether a call has to say something in its body."""
+        return any(member.is_required() for member in self.body.model_fields.values())
+
+    @property
     def id(self) -> str:
         """The operation's name, such as ``add-company``."""
         return self.handler.__name__.replace("_", "-")

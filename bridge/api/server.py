@@ -130,6 +130,8 @@ async def _authenticate(services: Services, request: web.Request) -> Principal:
 
 
 def _body(operation: Operation, request: web.Request, raw: bytes) -> BaseModel:
+    if not raw and not operation.needs_body:
+        return operation.body()
     if operation.body is NoBody:
         return NoBody()
     if request.content_type != "application/json":

@@ -16,6 +16,7 @@ from bridge.cli.trails import check_trail
 if TYPE_CHECKING:
     from audit.note import VerifierKey
     from audit.quorum import Policy
+    from audit.stamped import Authorities
     from audit.trail import TrailReport
     from audit.verify import Report
 
@@ -54,9 +55,7 @@ def verify(  # noqa: PLR0913, PLR0917  # a command's options
     trust, quorum = Trust(_read_keys(vkey), None if root is None else _read_keys(root)[0]), read_policy(policy)
     authorities = read_tsa_cert(tsa_cert)
     if bundle.is_file():
-        if seen or authorities is not None:
-            detail = "--seen and --tsa-cert go with an exported folder, not with a proof"
-            raise CallFailedError(detail, code="usage", usage=True)
+        _refuse_extras(seen, authorities, "a proof")
         verify_proof(bundle, trust, statements, quorum, as_json)
         return
     saved = _read_seen(seen or [])
@@ -64,9 +63,7 @@ def verify(  # noqa: PLR0913, PLR0917  # a command's options
         raise CallFailedError(f"{bundle} is not a folder", code="bundle", hint="name the exported folder", usage=True)
     try:
         if is_trail(Folder(bundle)):
-            if seen or authorities is not None:
-                detail = "--seen and --tsa-cert go with an export of the whole log, not with a trail"
-                raise CallFailedError(detail, code="usage", usage=True)
+            _refuse_extras(seen, authorities, "a trail")
             check_trail(bundle, trust, lambda found: None if quorum is None else _witnessed(found, quorum), as_json)
             return
         with progress_bar("entries") as progress:
@@ -86,6 +83,12 @@ def verify(  # noqa: PLR0913, PLR0917  # a command's options
         hint = "verify again, with --processes 1 if it does not help"
         raise CallFailedError(f"not verified: {error.strerror}", code="processes", hint=hint) from None
     _tell(report, bundle, None if quorum is None else witnesses, authority, as_json)
+
+
+def _refuse_extras(seen: list[Path] | None, authorities: "Authorities | None", what: str) -> None:
+    if seen or authorities is not None:
+        detail = f"--seen and --tsa-cert go with an export of the whole log, not with {what}"
+        raise CallFailedError(detail, code="usage", usage=True)
 
 
 def _read_seen(paths: list[Path]) -> dict[str, bytes]:

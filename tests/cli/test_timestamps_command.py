@@ -59,7 +59,7 @@ def test_timestamps_by_a_stranger_or_none_at_all_are_not_enough(
     assert (ran.status, "is no certificate of a TSA: no certificate in PEM" in ran.err) == (2, True)
     (tmp_path / "x.tlog-proof").write_text("x")
     ran = run("audit", "verify", str(tmp_path / "x.tlog-proof"), "--vkey", vkey, "--tsa-cert", other)
-    assert (ran.status, "are for an export, this is a proof" in ran.err) == (2, True)
+    assert (ran.status, "go with an export of the whole log, not with a proof" in ran.err) == (2, True)
 
 
 def test_the_verifier_as_one_file_checks_them_too(program: Path, stamped: Stamped, tmp_path: Path, vkey: str) -> None:  # noqa: F811  # the fixture
@@ -77,7 +77,7 @@ def test_the_verifier_as_one_file_checks_them_too(program: Path, stamped: Stampe
     ran = Ran(program, tmp_path, folder, "--vkey", vkey, "--tsa-cert", vkey)
     assert (ran.status, "no certificate in PEM" in ran.err) == (2, True)
     ran = Ran(program, tmp_path, root, "--vkey", vkey, "--tsa-cert", root)
-    assert (ran.status, "are for an export, this is a proof" in ran.err) == (2, True)
+    assert (ran.status, "go with an export of the whole log, not with a proof" in ran.err) == (2, True)
 
 
 def test_an_export_without_timestamps_is_not_valid_for_who_asks_for_them(

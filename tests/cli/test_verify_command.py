@@ -82,7 +82,7 @@ def test_a_saved_checkpoint_that_is_not_there_is_wrong_use(place: Path, capsys: 
     assert (status, f"{place / 'nope'}: No such file or directory" in err) == (2, True)
     proof = place / "300" / "checkpoint"
     status, _, err = run(capsys, place, str(proof), "--seen", str(proof))
-    assert (status, "--seen goes with an exported folder, not with a proof" in err) == (2, True)
+    assert (status, "go with an export of the whole log, not with a proof" in err) == (2, True)
 
 
 def test_the_same_in_one_file(place: Path, tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def test_a_trail_is_of_the_log_that_its_first_entry_opens(
     first = json.loads(entries[0])
     entries[0] = canonical_json({**first, "data": change(first["data"])})
     error = refused(reproven(ours, relogged(whole, entries), frame_of(ours)))
-    assert error.detail == "is not the first entry of the log whose key you hold"
+    assert error.detail == "does not open this log with the key you hold"
 
 
 def test_the_frame_is_what_it_has_to_be(trails: Mapping[str, Files], ours: Files) -> None:
