@@ -5,6 +5,7 @@ Dead is dead: whatever it tries afterwards fails too, and nothing that it had op
 
 import os
 import shutil
+import stat
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -77,6 +78,9 @@ class DyingOs:
             yield _DyingFile(file, self._steps)
 
     def fsync(self, handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            os.fsync(handle)
+            return
         self._steps.take("before fsync", lambda: os.ftruncate(handle, 3))
         os.fsync(handle)
 
@@ -95,7 +99,7 @@ class _DyingFile:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
-    def write(self, text: str) -> None:
+    def write(self, text: bytes) -> None:
         self._file.write(text[: len(text) // 2])
         self._file.flush()
         self._steps.take("half written")
@@ -108,8 +112,8 @@ async def dying(steps: Steps, url: str, patch: pytest.MonkeyPatch) -> AsyncItera
     db = Database(url)
     watch_database(steps, db)
     with patch.context() as patched:
-        patched.setattr("audit.heads.os", DyingOs(steps))
-        patched.setattr("audit.heads.sync_directory", _syncing(steps))
+        patched.setattr("audit.keys.os", DyingOs(steps))
+        patched.setattr("audit.keys.sync_directory", _syncing(steps))
         patched.setattr("audit.batch_store.copy", _copying(steps))
         try:
             yield db
