@@ -34,7 +34,7 @@ async def refused(partnership: Partnership, code: str, actor: RemoteUser | str, 
         return any(
             entry["data"]["code"] == code
             and entry["actor"] in ({"person": person}, {"user": who})
-            and room_id in (None, entry.get("room"))
+            and room_id in (None, entry.get("room", entry["data"].get("place")))
             for entry in await hub.entries("guard.refused")
         )
 
