@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from audit.index_store import IndexStore
-from audit.key_history import STATEMENTS, statement_lines
+from audit.key_history import statement_lines
 from audit.keys import SigningKey
 from audit.note import VerifierKey
 from audit.parts import (
@@ -25,7 +25,9 @@ from audit.parts import (
     MANIFEST,
     MANIFEST_SIGNATURE,
     NAMESPACE,
+    POLICY,
     SIGNERS,
+    STATEMENTS,
     signers_line,
 )
 from audit.sshsig import ssh_sign
@@ -38,7 +40,6 @@ from audit.tree import HASH_SIZE
 from config.clock import Millis, iso
 from config.db import Database
 
-POLICY = "policy.tlog-policy"
 MAX_STATEMENTS = 1_000
 AT_ONCE = 16
 """Entry bundles or tiles that are read at a time."""

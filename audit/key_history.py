@@ -9,10 +9,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from audit.note import ED25519, Checkpoint, NoteError, VerifierKey, Verify, open_note, open_note_of_all, split_note
-from audit.parts import CHANGED, CHECKPOINT, MALFORMED, Bundle, Report, VerificationError, read_part, strict_json
+from audit.parts import (
+    CHANGED,
+    CHECKPOINT,
+    MALFORMED,
+    STATEMENTS,
+    Bundle,
+    Report,
+    VerificationError,
+    read_part,
+    strict_json,
+)
 from audit.succession import ADD, ADOPT, KINDS, RECOVER, ROTATE, KeyStatement, LogKeys, follow, statement_data
 
-STATEMENTS = "keys/statements.ndjson"
 WORDS = {
     ROTATE: "the log's keys were replaced, as the ones before and the root say",
     RECOVER: "the log's keys were replaced, as the root alone says: the ones before were lost or stolen",
@@ -79,7 +88,7 @@ def parse_statements(text: bytes) -> list[tuple[int, str]]:
         found = [(line["entry"], line["statement"]) for line in lines]
         if any(len(line) != 2 or type(line["entry"]) is not int for line in lines):
             raise ValueError("a line is not an entry and its statement")
-        if not all(isinstance(statement, str) for _, statement in found):
+        if not all(isinstance(statement, str) and statement.encode() for _, statement in found):
             raise ValueError("a statement is not text")
     except (ValueError, KeyError, RecursionError) as error:
         raise VerificationError("keys", str(error), where=STATEMENTS, meaning=CHANGED) from None

@@ -5,7 +5,9 @@ the log. Where it lists some, their hashes have to be right all the same.
 """
 
 import base64
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -16,11 +18,14 @@ from audit.parts import (
     CHECKPOINT,
     DISCLOSURES,
     FORMAT,
+    INDEXES,
     LOG_KEY,
     MANIFEST,
     MANIFEST_SIGNATURE,
     NAMESPACE,
+    POLICY,
     SIGNERS,
+    STATEMENTS,
     Bundle,
     Report,
     VerificationError,
@@ -34,6 +39,13 @@ from audit.structure import tile_width
 from audit.succession import LogKeys
 from audit.tiles import TileError, parse_path
 from audit.walk import Walk
+
+NO_TIME = "does not say when it was made, or a time before it was ordered"
+GUIDE = "VERIFY.md"
+_PARTS = {GUIDE, POLICY, STATEMENTS, INDEXES, "shares.json", "erasures.ndjson"}
+_FOLDERS = ("timestamps/", "sealed/")
+"""What a manifest may list beside what every export has; of the last two of each the place is kept (docs/adr/0021)."""
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z", re.ASCII)
 
 
 def check_manifest(bundle: Bundle, report: Report, walk: Walk, log_keys: LogKeys, verify: Verify) -> None:
@@ -51,6 +63,7 @@ def check_manifest(bundle: Bundle, report: Report, walk: Walk, log_keys: LogKeys
         form, summary = listed["format"], {name: listed[name] for name in ("checkpoint", "counts")}
         fits = form == FORMAT and canonical_json(summary) == canonical_json(_summary(report))
         recorded = _recorded(listed, walk)
+        timely = recorded and has_time(listed, walk.exports[listed["entry"]]["at"])
     except KeyError as error:
         raise VerificationError("manifest", f"has no {error.args[0]}", where=MANIFEST, meaning=CHANGED) from None
     except (NoteError, SshSignatureError, CanonicalError, ValueError, TypeError, RecursionError) as error:
@@ -60,8 +73,16 @@ def check_manifest(bundle: Bundle, report: Report, walk: Walk, log_keys: LogKeys
     if not recorded:
         detail = "does not say who exported what as the log has it"
         raise VerificationError("manifest", detail, where=MANIFEST, meaning=CHANGED)
+    if not timely:
+        raise VerificationError("manifest", NO_TIME, where=MANIFEST, meaning=CHANGED)
     needed, size = {CHECKPOINT, LOG_KEY, SIGNERS, DISCLOSURES}, report.checkpoint.size
-    report.files = check_files(bundle, files, needed, lambda name: _is_tile(name, size))
+    report.files = check_files(
+        bundle,
+        files,
+        needed,
+        known=lambda name: name in _PARTS or name.startswith(_FOLDERS),
+        tile=lambda name: _is_tile(name, size),
+    )
     check_key_files(bundle, log_keys, export_key)
     report.export = str(listed["export"])
 
@@ -112,10 +133,25 @@ def checkpoint_summary(checkpoint: Checkpoint) -> dict[str, Any]:
     return {"origin": checkpoint.origin, "size": checkpoint.size, "root": root}
 
 
-def check_files(bundle: Bundle, files: dict[str, str], needed: set[str], more: Callable[[str], bool]) -> int:
-    """Check that the bundle has ``files`` with these hashes, what is ``needed``, and besides only what is ``more``.
+def has_time(manifest: dict[str, Any], at: int) -> bool:
+    """Whether a manifest says, in the one form, when it was made: not before ``at``, when that was ordered."""
+    said = manifest["exported_at"]
+    ordered = datetime.fromtimestamp(at // 1_000, UTC).isoformat()[:19]
+    return isinstance(said, str) and _TIME.fullmatch(said) is not None and said[:19] >= ordered
 
-    Returns how many files it has.
+
+def check_files(
+    bundle: Bundle,
+    files: dict[str, str],
+    needed: set[str],
+    *,
+    known: Callable[[str], bool],
+    tile: Callable[[str], bool] = lambda _name: False,
+) -> int:
+    """Check that the bundle has ``files`` with these hashes, what is ``needed``, and besides only each ``tile``.
+
+    What is listed and neither needed nor a tile has to be ``known``: whoever signs a manifest adds nothing of theirs.
+    Returns how many files there are.
 
     Raises:
         VerificationError: One is missing, was added, or is another.
@@ -125,14 +161,15 @@ def check_files(bundle: Bundle, files: dict[str, str], needed: set[str], more: C
         for name in bundle.names():
             missing.discard(name)
             count += 1
-            if name not in files and name not in (MANIFEST, MANIFEST_SIGNATURE) and not more(name):
+            if name not in files and name not in (MANIFEST, MANIFEST_SIGNATURE) and not tile(name):
                 extra = {min({name, *extra})}
     except OSError as error:
         where, reason = str(error.filename or ""), error.strerror or str(error)
         raise VerificationError("files", reason, where=where, meaning="a folder cannot be read here") from None
     if missing:
         raise VerificationError("files", "is missing", where=min(missing), meaning="the export is not whole")
-    for name in extra:
+    extra |= {name for name in files if not (name in needed or known(name) or tile(name))}
+    for name in sorted(extra):
         raise VerificationError("files", "is not part of the export", where=name, meaning="a file was added")
     for name, expected in sorted(files.items()):
         found = sha256()

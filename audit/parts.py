@@ -20,6 +20,8 @@ LOG_KEY = "keys/log.vkey"
 SIGNERS = "keys/export.allowed_signers"
 DISCLOSURES = "disclosures.ndjson"
 INDEXES = "indexes.ndjson"
+STATEMENTS = "keys/statements.ndjson"
+POLICY = "policy.tlog-policy"
 NAMESPACE = "conclave-export@v1"
 FORMAT = "conclave-bundle/1"
 

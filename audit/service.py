@@ -256,7 +256,7 @@ class AuditService:
             export=str(_data(row)["export"]),
             position=position,
             person=actor,
-            at=self._clock(),
+            at=max(self._clock(), row.at),
             software=self._software,
             origin=self.log_key.name,
             size=size,

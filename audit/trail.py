@@ -21,7 +21,7 @@ from audit.disclosures import check_disclosures
 from audit.entry import EntryError, parse_entry
 from audit.index import INDEX_KIND, ROOM, Scope, decode
 from audit.key_history import check_keys, opening_checkpoint
-from audit.manifest import check_files, check_key_files, checkpoint_summary, hashes_in
+from audit.manifest import GUIDE, NO_TIME, check_files, check_key_files, checkpoint_summary, has_time, hashes_in
 from audit.note import Checkpoint, NoteError, VerifierKey, Verify, split_note
 from audit.parts import (
     CHANGED,
@@ -34,6 +34,7 @@ from audit.parts import (
     MANIFEST_SIGNATURE,
     NAMESPACE,
     SIGNERS,
+    STATEMENTS,
     Bundle,
     Report,
     VerificationError,
@@ -46,16 +47,23 @@ from audit.tree import ProofError, leaf_hash, verify_inclusion
 
 FORMAT = "conclave-trail/1"
 FRAME = "frame.ndjson"
+FOLDER = "trail/"
 INDEX = "index.json"
+FREE = {"files", "software", "exported_at"}
+"""What a manifest says that the log does not have."""
 OMITTED = "something was left out of the export, or added to it"
 
 
 @dataclass(slots=True, kw_only=True)
 class TrailReport(Report):
-    """What a valid trail holds: all ``kinds.total()`` entries of ``scope`` in front of the entry ``before``."""
+    """What a valid trail holds: all ``kinds.total()`` entries of ``scope`` in front of the entry ``before``.
+
+    ``whole_until`` is the time of that entry, in milliseconds.
+    """
 
     scope: Scope
     before: int
+    whole_until: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +78,14 @@ class _Proven:
 def is_trail(bundle: Bundle) -> bool:
     """Whether ``bundle`` is an export of a part of the log."""
     try:
-        return FRAME in bundle.names()
+        return any(name == FRAME or name.startswith(FOLDER) for name in bundle.names())
     except OSError:
         return False
 
 
 def trail_path(page: int) -> str:
     """The name of a file of the trail."""
-    return f"trail/{page}.ndjson"
+    return f"{FOLDER}{page}.ndjson"
 
 
 def verify_trail(
@@ -93,7 +101,8 @@ def verify_trail(
     checkpoint = Checkpoint.parse(split_note(note)[0])
     opening, changes, exported, index = _frame(bundle, checkpoint)
     scope = _scope(exported, index)
-    report = TrailReport(checkpoint=checkpoint, key=keys[0], keys=keys, note=note, scope=scope, before=index.position)
+    part = {"scope": scope, "before": index.position, "whole_until": index.body["at"]}
+    report = TrailReport(checkpoint=checkpoint, key=keys[0], keys=keys, note=note, **part)
     log_keys = check_keys(bundle, report, opening.body, changes, root, verify)
     digests = Digests(Memory)
     _walk(bundle, report, digests)
@@ -121,8 +130,7 @@ def _scope(exported: _Proven, index: _Proven) -> Scope:
         detail = "records no export of one company or one room"
         raise VerificationError("meaning", detail, where=exported.where, meaning=CHANGED)
     if index.position < exported.position:
-        where = f"{FRAME} line 3 entry {index.position:,}"
-        raise VerificationError("index", "is no index behind the export", where=where, meaning=OMITTED)
+        raise VerificationError("index", "is no index behind the export", where=index.where, meaning=OMITTED)
     return scope
 
 
@@ -151,11 +159,17 @@ def _proven(bundle: Bundle, name: str, checkpoint: Checkpoint) -> Iterator[_Prov
 
 
 def _pages(bundle: Bundle, checkpoint: Checkpoint) -> Iterator[_Proven]:
-    """The entries in the files of the trail, from the first on until one is not there."""
-    names, page = {name for name in bundle.names() if name.startswith("trail/")}, 0
-    while trail_path(page) in names:
+    """The entries in the files of the trail, of which each page has to be there."""
+    for page in range(len(_page_names(bundle))):
         yield from _proven(bundle, trail_path(page), checkpoint)
-        page += 1
+
+
+def _page_names(bundle: Bundle) -> set[str]:
+    try:
+        return {name for name in bundle.names() if name.startswith(FOLDER)}
+    except OSError as error:
+        detail, meaning = f"cannot read it: {error.strerror or error}", "a folder cannot be read here"
+        raise VerificationError("files", detail, where=FOLDER, meaning=meaning) from None
 
 
 def _walk(bundle: Bundle, report: TrailReport, digests: Digests) -> None:
@@ -192,7 +206,9 @@ def _check_count(bundle: Bundle, report: TrailReport, index: _Proven) -> None:
         verify_inclusion(leaf_hash(leaf), item["position"], data["leaves"], proof, decode(data["root"]))
         said = strict_json(leaf)
         scope, count = Scope(said["scope"], said["id"]), said["count"]
-    except (ProofError, ValueError, KeyError, TypeError, RecursionError) as error:
+        if type(count) is not int or canonical_json(said) != leaf:
+            raise ValueError("does not count")
+    except (ProofError, CanonicalError, ValueError, KeyError, TypeError, RecursionError) as error:
         detail = f"does not lead to entry {index.position:,}: {error}"
         raise VerificationError("index", detail, where=INDEX, meaning=CHANGED) from None
     if scope != report.scope:
@@ -212,16 +228,21 @@ def _check_manifest(
         ssh_verify(manifest, NAMESPACE, export_key.public_key, signature, verify)
         listed = strict_json(manifest)
         files = hashes_in(listed["files"])
-        said = {name: listed[name] for name in ("format", "checkpoint", "counts", *_recorded(report, exported))}
-        fits = canonical_json(said) == canonical_json({**_summary(report), **_recorded(report, exported)})
+        expected = {**_summary(report), **_recorded(report, exported)}
+        fits = canonical_json({name: listed[name] for name in expected}) == canonical_json(expected)
+        fits = fits and listed.keys() == expected.keys() | FREE
+        timely = has_time(listed, exported.body["at"])
     except KeyError as error:
         raise VerificationError("manifest", f"has no {error.args[0]}", where=MANIFEST, meaning=CHANGED) from None
     except (NoteError, SshSignatureError, CanonicalError, ValueError, TypeError, RecursionError) as error:
         raise VerificationError("manifest", str(error), where=MANIFEST, meaning=CHANGED) from None
     if not fits:
         raise VerificationError("manifest", "is of another export", where=MANIFEST, meaning=CHANGED)
+    if not timely:
+        raise VerificationError("manifest", NO_TIME, where=MANIFEST, meaning=CHANGED)
     needed = {CHECKPOINT, LOG_KEY, SIGNERS, DISCLOSURES, FRAME, INDEX}
-    report.files = check_files(bundle, files, needed, lambda _name: False)
+    pages = {trail_path(page) for page in range(len(_page_names(bundle)))}
+    report.files = check_files(bundle, files, needed | pages, known=lambda name: name in (GUIDE, STATEMENTS))
     check_key_files(bundle, log_keys, export_key)
     report.export = str(listed["export"])
 
@@ -242,5 +263,6 @@ def _recorded(report: TrailReport, exported: _Proven) -> Mapping[str, Any]:
         "export": exported.body["data"].get("export"),
         "exported_by": exported.body["actor"].get("person"),
         "query": {"scope": str(report.scope)},
+        "exclusions": [],
         "index": report.before,
     }

@@ -11,7 +11,6 @@ from audit.bundle import ExportFile, ExportOrder, disclosure_lines, export_file,
 from audit.entry import Disclosure
 from audit.index import Index, Scope, counts_of, decode, encode
 from audit.index_store import IndexStore
-from audit.key_history import STATEMENTS
 from audit.keys import SigningKey
 from audit.manifest import checkpoint_summary
 from audit.note import Checkpoint, VerifierKey
@@ -23,6 +22,7 @@ from audit.parts import (
     MANIFEST_SIGNATURE,
     NAMESPACE,
     SIGNERS,
+    STATEMENTS,
     signers_line,
 )
 from audit.sshsig import ssh_sign

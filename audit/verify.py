@@ -20,6 +20,7 @@ from audit.parts import (
     CHECKPOINT,
     DISCLOSURES,
     FORMAT,
+    INDEXES,
     LOG_KEY,
     MALFORMED,
     MANIFEST,
@@ -35,6 +36,7 @@ from audit.parts import (
     signers_line,
     strict_json,
 )
+from audit.printable import printable
 from audit.seen import check_seen
 from audit.stretch import entry_at
 from audit.structure import Progress, check_entries
@@ -115,3 +117,6 @@ def _check_meaning(bundle: Bundle, walk: Walk, size: int) -> None:
         raise VerificationError("meaning", detail, where=f"entry {position:,} ({kind})", meaning=MALFORMED)
     if walk.wrong is not None:
         raise walk.wrong
+    for position in walk.seeds:
+        detail = f"has a seed for entry {printable(str(position))}, which is no index"
+        raise VerificationError("index", detail, where=INDEXES, meaning=CHANGED)

@@ -24,13 +24,15 @@ class Walk:
     says :meth:`_step`, entry by entry: a leg only says whether that is needed, so that two ways through the log, by one
     process or by several, end in the same words.
 
+    ``seeds`` are those that belong to no index so far.
+
     Memory: a number for every source, actor, room and company, and the entries of exports; it does not grow with the
     entries.
     """
 
     def __init__(self, report: Report, digests: Digests, seeds: Mapping[int, str] = NO_SEEDS) -> None:
         self._report = report
-        self._seeds = seeds
+        self.seeds = dict(seeds)
         self._companies: Counter[str] = Counter()
         self._last: dict[tuple[str, str], int] = {}
         self._at = 0
@@ -83,7 +85,7 @@ class Walk:
         if entry["kind"] == INDEX_KIND:
             counts = {Scope(COMPANY, name): count for name, count in self._companies.items()}
             counts |= {Scope(ROOM, name): count for (scope, name), count in self._last.items() if scope == ROOM}
-            check_index(entry, position, counts, self._seeds.get(position))
+            check_index(entry, position, counts, self.seeds.pop(position, None))
 
     def _first_wrong(self, entries: Iterable[bytes]) -> VerificationError:
         """What is wrong in the next ``entries``; ``position`` is then that of the entry."""

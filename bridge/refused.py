@@ -1,8 +1,8 @@
 """From a refusal of the guard to a ledger entry. Pure.
 
 An entry of a room goes into the trail that the room's companies are given (``audit.trail``). So what somebody of
-another company tried there is no entry of the room, and whom an act was about is named in it only where they belong
-to it.
+another company tried there is no entry of the room, nor what happened in a room that the hub knows nothing of; and whom
+an act was about is named in a room's entry only where they belong to the room.
 """
 
 from collections.abc import Mapping
@@ -57,9 +57,10 @@ def refusal_draft(refusal: Refusal, room: RoomContext, people: Mapping[str, Pers
         data |= {"code": refusal.code, **named}
         draft = Draft(kind="guard.refused", actor=acting, data=data, disclose=hidden)
     own = (people[refusal.actor].company,) if refusal.actor in people else ()
-    if not room.companies or "system" in acting or {*own} & {*room.companies}:
-        place = refusal.room or None
-        return replace(draft, room=place, engagement=room.engagement, companies=room.companies or own)
+    if not refusal.room:
+        return replace(draft, companies=own)
+    if room.companies and ("system" in acting or {*own} & {*room.companies}):
+        return replace(draft, room=refusal.room, engagement=room.engagement, companies=room.companies)
     return replace(draft, companies=own, data={**data, "place": refusal.room})
 
 

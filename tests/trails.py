@@ -18,6 +18,7 @@ from audit.tiles import TileHashes, decode_bundle, decode_tile, tile_path
 from audit.trail import FRAME
 from audit.trail_export import TrailOrder, read_counts, write_trail
 from audit.tree import inclusion_proof
+from config.clock import DAY
 from config.db import Database
 from tests.fakes.hub import START
 from tests.ledger import EXPORT_KEY, LOG_KEY, ORIGIN, Files, Handed, Ledger, resealed, signed
@@ -76,7 +77,7 @@ async def fetched(db: Database, scope: Scope, position: int) -> Files:
         export="exp_1",
         position=position,
         person="prs_auditor",
-        at=START,
+        at=START + DAY,
         software="test",
         origin=ORIGIN,
         size=head.size,

@@ -35,7 +35,7 @@ PURE = [*POLICY, *LEDGER, *MODELS]
 
 COMPUTES = {
     *("base64", "binascii", "collections", "collections.abc", "dataclasses", "enum", "hashlib", "json", "re", "typing"),
-    *("functools", "heapq", "hmac", "itertools", "math", "struct", "types"),
+    *("datetime", "functools", "heapq", "hmac", "itertools", "math", "struct", "types"),
 }
 """What of the standard library a pure module may import: it computes, and reads neither clock nor world."""
 FORBIDDEN = {

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from audit.files import read_vkeys
-from audit.key_history import STATEMENTS, parse_statements
+from audit.key_history import parse_statements
 from audit.keys import KeyFileError, SigningKey, read_key, verify_signature
 from audit.note import NoteError, VerifierKey, open_note, split_note
+from audit.parts import STATEMENTS
 from audit.proof import EntryProof
 from audit.succession import follow
 from audit.verify import LOG_KEY, VerificationError, verify_bundle

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from audit.files import read_vkeys
-from audit.key_history import STATEMENTS, parse_statements
+from audit.key_history import parse_statements
 from audit.keys import read_key
+from audit.parts import STATEMENTS
 from bridge.signer.service import create_signer
 from bridge.signer.statements import sign_as_root
 from config.errors import SettingsError

@@ -12,10 +12,9 @@ from sqlalchemy import delete, insert, select
 from audit.digests import Digests, Memory
 from audit.files import read_vkeys
 from audit.heads import read_head, write_head
-from audit.key_history import STATEMENTS
 from audit.keys import KeyFileError, SigningKey, read_key, verify_signature
 from audit.note import Checkpoint, NoteError, open_note
-from audit.parts import one_by_one
+from audit.parts import STATEMENTS, one_by_one
 from audit.signer import LocalSigner, SignerRefusedError
 from audit.structure import check_entries
 from audit.succession import KeyStatement, open_statement

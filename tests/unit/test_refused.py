@@ -67,3 +67,10 @@ def test_a_crash_says_nothing_of_a_subject() -> None:
 def test_what_is_no_refusal_is_said_to_be_none(item: Any) -> None:
     with pytest.raises(InvalidInputError, match="a refusal has actor"):
         parse_refusal(item)
+
+
+def test_in_a_room_that_the_hub_knows_nothing_of_an_act_is_an_entry_of_no_room() -> None:
+    """Else the company of whoever asked would read in its trail whether there is such a person."""
+    for subject in (EVE, "@mallory:hub.example"):
+        draft = refusal_draft(parse_refusal(REFUSAL | {"subject": subject}), RoomContext(), PEOPLE, BOT)
+        assert (draft.room, draft.companies, draft.data["place"]) == (None, ("northwind",), ROOM)

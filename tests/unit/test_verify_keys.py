@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from audit.entry import Draft, system_actor
-from audit.key_history import STATEMENTS
 from audit.keys import SigningKey, verify_signature
 from audit.note import sign_line
+from audit.parts import STATEMENTS
 from audit.succession import KINDS, statement_data
 from audit.verify import CHECKPOINT, LOG_KEY, Report, VerificationError, verify_bundle
 from config.db import Database
