@@ -69,11 +69,13 @@ class AuditService:
         export_key: SigningKey,
         software: str,
         new_export: Callable[[], str],
+        retired: Sequence[VerifierKey] = (),
     ) -> None:
         self._db = db
         self._inbox = inbox
         self._clock = clock
         self._log_keys = log_keys
+        self.retired = retired
         self._export_key = export_key
         self._software = software
         self._new_export = new_export
@@ -105,6 +107,15 @@ class AuditService:
         """The entries of a room in logs that were closed, the oldest first."""
         async with self._db.read() as connection:
             return await FormerStore(connection).of_room(room)
+
+    async def closed_log_of(self, row: EntryRow) -> str | None:
+        """The origin of the closed log that has the entry ``row``, as :meth:`former` gave it."""
+        async with self._db.read() as connection:
+            store = FormerStore(connection)
+            for log in await store.logs():
+                if await store.bodies(log.number, row.position, row.position + 1) == [row.body]:
+                    return log.origin
+        return None
 
     async def disclosed(self, positions: Sequence[int]) -> dict[int, dict[str, str]]:
         """What stands beside the log for up to 1,000 entries, by their position: name and value; no seeds."""
