@@ -15,7 +15,7 @@ from audit.inbox import Inbox
 from audit.index import SEED, WHOLE, Scope
 from audit.index_store import IndexStore
 from audit.keys import SigningKey
-from audit.note import Checkpoint, VerifierKey
+from audit.note import KEY_ID_SIZE, Checkpoint, VerifierKey, split_note
 from audit.store import CosignedRow, EntryRow, LedgerHead, LedgerStore
 from audit.stored_hashes import with_hashes
 from audit.tiles import ENTRIES, TILE_WIDTH, encode_bundle
@@ -69,11 +69,13 @@ class AuditService:
         export_key: SigningKey,
         software: str,
         new_export: Callable[[], str],
+        retired: Sequence[VerifierKey] = (),
     ) -> None:
         self._db = db
         self._inbox = inbox
         self._clock = clock
         self._log_keys = log_keys
+        self.retired = retired
         self._export_key = export_key
         self._software = software
         self._new_export = new_export
@@ -106,6 +108,15 @@ class AuditService:
         async with self._db.read() as connection:
             return await FormerStore(connection).of_room(room)
 
+    async def closed_log_of(self, row: EntryRow) -> str | None:
+        """The origin of the closed log that has the entry ``row``, as :meth:`former` gave it."""
+        async with self._db.read() as connection:
+            store = FormerStore(connection)
+            for log in await store.logs():
+                if await store.bodies(log.number, row.position, row.position + 1) == [row.body]:
+                    return log.origin
+        return None
+
     async def disclosed(self, positions: Sequence[int]) -> dict[int, dict[str, str]]:
         """What stands beside the log for up to 1,000 entries, by their position: name and value; no seeds."""
         found: dict[int, dict[str, str]] = {position: {} for position in positions}
@@ -125,21 +136,27 @@ class AuditService:
         """
         async with self._db.read() as connection:
             store = LedgerStore(connection)
-            covered = await store.covered(position)
-            if covered is None or position >= covered[1]:
-                signed = (await store.head()).signed_size
-                raise NotFoundError(f"no entry {position}; the log has {signed}", hint="conclave audit tail")
-            row, size, note = covered
+            row, size, note = await self._covered(store, position)
             proof = await with_hashes(store, partial(inclusion_proof, position, size))
         return Proven(row=row, leaf=leaf_hash(row.body), size=size, root=_root_of(note), proof=proof, checkpoint=note)
 
-    @staticmethod
-    async def _covering(store: LedgerStore, position: int, head: LedgerHead) -> tuple[int, bytes | None]:
-        """Size and note of the cosigned checkpoint if it covers ``position``, else of the newest signed one."""
-        cosigned = await store.cosigned()
-        if cosigned is not None and position < cosigned.size:
-            return cosigned.size, cosigned.checkpoint
-        return head.signed_size, head.checkpoint
+    async def _covered(self, store: LedgerStore, position: int) -> tuple[EntryRow, int, bytes]:
+        """The entry at ``position``, and size and note of the checkpoint to prove it under, with today's keys.
+
+        What witnesses cosigned before the keys were replaced is passed over: whoever has today's cannot open it.
+
+        Raises:
+            NotFoundError: There is no such entry, or no such checkpoint covers it yet.
+        """
+        row, notes = await store.covered(position) or (None, [])
+        if row is None or not notes:
+            signed = (await store.head()).signed_size
+            raise NotFoundError(f"no entry {position}; the log has {signed}", hint="conclave audit tail")
+        for size, note in notes:
+            if _signed_with(note, self._log_keys):
+                return row, size, note
+        detail = f"entry {position} is not under a checkpoint that the log's keys of today signed yet"
+        raise NotFoundError(detail, hint="try again in a moment")
 
     async def consistency(self, first: int, second: int) -> list[bytes]:
         """The proof that the log of ``first`` entries is a prefix of the one of ``second``, which must be signed."""
@@ -241,17 +258,14 @@ class AuditService:
         """The files of the export that the entry at ``position`` records, as of the newest signed checkpoint.
 
         Raises:
-            NotFoundError: That entry is not an export by ``actor``.
+            NotFoundError: That entry is not an export by ``actor``, or not signed with today's keys yet.
         """
         async with self._db.read() as connection:
             store = LedgerStore(connection)
-            row, head = await store.entry(position), await store.head()
-            size, note = await self._covering(store, position, head)
-        is_export = row is not None and row.kind == "audit.exported"
-        if row is None or not is_export or json.loads(row.body)["actor"] != person_actor(actor):
-            raise NotFoundError(f"entry {position} is no export of yours", hint="conclave audit export --out DIR")
-        if note is None or position >= size:
-            raise NotFoundError(f"entry {position} is not signed yet", hint="try again in a moment")
+            row = await store.entry(position)
+            if row is None or row.kind != "audit.exported" or json.loads(row.body)["actor"] != person_actor(actor):
+                raise NotFoundError(f"entry {position} is no export of yours", hint="conclave audit export --out DIR")
+            row, size, note = await self._covered(store, position)
         order = ExportOrder(
             export=str(_data(row)["export"]),
             position=position,
@@ -282,6 +296,12 @@ class AuditService:
 
 def _data(row: EntryRow) -> dict[str, Any]:
     return dict(json.loads(row.body)["data"])
+
+
+def _signed_with(note: bytes, keys: Sequence[VerifierKey]) -> bool:
+    """Whether a checkpoint of our own has a line of each of ``keys``; the lines were checked when it was signed."""
+    lines = {(name, data[:KEY_ID_SIZE]) for name, data in split_note(note)[1]}
+    return all((key.name, key.key_id) in lines for key in keys)
 
 
 def _root_of(note: bytes) -> bytes:

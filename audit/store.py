@@ -58,9 +58,7 @@ _TILES_OF_JSON = """SELECT t.level, t.tile, t.hashes FROM json_each($1) AS j JOI
                     ON t.level = json_extract(j.value, '$[0]') AND t.tile = json_extract(j.value, '$[1]')"""
 _TILES_OF_ARRAYS = """SELECT t.level, t.tile, t.hashes FROM unnest($1::int[], $2::bigint[]) AS j (level, tile)
                       JOIN ledger_tile AS t USING (level, tile)"""
-_COVERED = """SELECT e.position, e.kind, e.at, e.room, e.body,
-                     CASE WHEN c.size > $1 THEN c.size ELSE h.signed_size END,
-                     CASE WHEN c.size > $1 THEN c.checkpoint ELSE h.checkpoint END
+_COVERED = """SELECT e.position, e.kind, e.at, e.room, e.body, c.size, c.checkpoint, h.signed_size, h.checkpoint
               FROM ledger_entry AS e JOIN ledger_head AS h ON h.id = 1 LEFT JOIN ledger_cosigned AS c ON c.id = 1
               WHERE e.position = $1 AND h.checkpoint IS NOT NULL"""
 PAGE = 1_000
@@ -170,14 +168,17 @@ class LedgerStore:
         row = (await self._tx.execute(select(ledger_entry).where(ledger_entry.c.position == position))).one_or_none()
         return None if row is None else entry_row(row)
 
-    async def covered(self, position: int) -> tuple[EntryRow, int, bytes] | None:
-        """The entry at ``position``, and size and note of the checkpoint to prove it under.
+    async def covered(self, position: int) -> tuple[EntryRow, list[tuple[int, bytes]]] | None:
+        """The entry at ``position``, and size and note of each checkpoint that covers it, the one to prefer first.
 
-        That is the newest one that witnesses cosigned where it covers the entry, else the newest signed one; ``None``
-        without an entry or a checkpoint.
+        That is the newest one that witnesses cosigned; then comes the newest signed one. ``None`` without an entry or a
+        checkpoint.
         """
         row = (await run(self._tx, _COVERED, position)).one_or_none()
-        return None if row is None else (EntryRow._make(row[:5]), row[5], row[6])
+        if row is None:
+            return None
+        notes = [(size, note) for size, note in (row[5:7], row[7:9]) if size is not None and position < size]
+        return EntryRow._make(row[:5]), notes
 
     async def page(self, *, start: int, limit: int, kind: str | None, room: str | None) -> list[EntryRow]:
         """Up to ``limit`` entries from ``start`` on, oldest first, of one kind or room where asked."""

@@ -28,7 +28,7 @@ from bridge.helper.wiring import build_helper
 from bridge.homeserver_config import bot_user_id, helper_user_id
 from bridge.hub_devices import HubDevices
 from bridge.link import HomeserverLink
-from bridge.log_keys import enter_key_statements
+from bridge.log_keys import enter_key_statements, retired_keys
 from bridge.matrix import SynapseGateway
 from bridge.ports import port_error
 from bridge.posts import open_posts
@@ -285,6 +285,7 @@ def _audit(clock: Clock, db: Database, keys: Keys, api: Inbox) -> AuditService:
         export_key=keys.export,
         software=SOFTWARE,
         new_export=lambda: _new_id("exp"),
+        retired=retired_keys(keys.log),
     )
 
 

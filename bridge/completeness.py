@@ -76,15 +76,20 @@ async def compare(room_id: str, timelines: Timelines, audit: Entries, former: Se
 
 async def position_of(event_id: str, room_id: str, audit: Entries) -> int | None:
     """The number of the entry that records the event ``event_id`` of the room, if one does."""
-    needle, position = json.dumps(event_id, ensure_ascii=False).encode(), 0
+    position = 0
     while True:
         rows = await audit.page(start=position, limit=PAGE, kind=None, room=room_id)
-        for row in rows:
-            if needle in row.body and _event_of(row) == event_id:
-                return row.position
+        if (found := record_of(event_id, rows)) is not None:
+            return found.position
         if len(rows) < PAGE:
             return None
         position = rows[-1].position + 1
+
+
+def record_of(event_id: str, rows: Sequence[EntryRow]) -> EntryRow | None:
+    """The first of ``rows`` that records the event ``event_id``."""
+    needle = json.dumps(event_id, ensure_ascii=False).encode()
+    return next((row for row in rows if needle in row.body and _event_of(row) == event_id), None)
 
 
 def _event_of(row: EntryRow) -> str | None:

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from audit.entry import Draft, system_actor
 from audit.inbox import Inbox
 from audit.keys import KeyFileError, verify_signature
-from audit.note import NoteError, split_note
+from audit.note import NoteError, VerifierKey, split_note
 from audit.store import LedgerStore
 from audit.succession import ADOPT, KEY_KINDS, KINDS, MEMBERS, KeyStatement, LogKeys, statement_data
 from bridge.signer.folder import KnownKeys
@@ -56,6 +56,12 @@ def opening_keys(known: KnownKeys) -> dict[str, str]:
     if known.root is not None and not adopted:
         data["root_key"] = str(known.root)
     return data if known.succession is None else {**data, "succession": known.succession.decode()}
+
+
+def retired_keys(known: KnownKeys) -> tuple[VerifierKey, ...]:
+    """The keys that signed the log before those of today, the oldest first."""
+    before = (key for note in known.statements for key in KeyStatement.parse(split_note(note)[0]).old)
+    return tuple(dict.fromkeys(key for key in before if key not in known.current))
 
 
 async def _keys_of_log(tx: AsyncConnection) -> LogKeys | None:

@@ -6,6 +6,7 @@ grew by something else than posts. What was posted is known from the Spaces them
 
 import asyncio
 import json
+from contextlib import suppress
 
 import structlog
 
@@ -66,13 +67,15 @@ class CheckpointPosts:
             await asyncio.sleep(min(self._every_ms, LOOK_MS) / SECOND)
 
     async def try_round(self) -> None:
-        """Go round; what the homeserver or the database does not do now comes next time."""
+        """Go round, and let nothing that goes wrong with it stop anything else; what was not done comes next time."""
         try:
             async with self._db.leadership("posts") as leader:
                 if leader:
                     await self.go_round()
         except ConclaveError as error:
             log.warning("checkpoints_not_posted", code=error.code, reason=error.message)
+        except Exception:  # the edge: whatever a checkpoint looks like, the hub goes on
+            log.exception("checkpoints_not_posted")
 
     async def go_round(self) -> int:
         """Post where it is due; returns into how many Spaces.
@@ -80,13 +83,12 @@ class CheckpointPosts:
         Raises:
             ConclaveError: Homeserver or database does not answer; the rest comes next time.
         """
-        note = await self._newest()
-        if note is None:
+        content, now, posted = await self._newest(), self._clock(), 0
+        if content is None:
             return 0
-        content, now, posted = checkpoint_content(note), self._clock(), 0
         size, grown = checkpoint_size(content) or 0, dict[int, bool]()
         async with self._db.read() as connection:
-            places = await PostStore(connection).due(now - self._every_ms)
+            places = await PostStore(connection).due(now - self._every_ms, self._audit.log_key.name)
         for place in places:
             if place.size not in grown:
                 grown[place.size] = await self._grew(place.size, size)
@@ -95,12 +97,18 @@ class CheckpointPosts:
                 self._rests_until[place.room_id] = now + self._every_ms  # also while the feed does not tell of it
         return posted
 
-    async def _newest(self) -> str | None:
-        """The newest checkpoint: with the log's own signature, and the witnesses' lines where they are wanted."""
+    async def _newest(self) -> dict[str, object] | None:
+        """The newest checkpoint: with the log's own signature, and the witnesses' lines where they are wanted and fit.
+
+        More of them than the guard admits in a Space are left out, all together.
+        """
         note = (await self._audit.status()).head.checkpoint
-        if note is not None and self._cosignatures:
-            note = await self._audit.checkpoint()
-        return None if note is None else note.decode()
+        if note is None:
+            return None
+        if self._cosignatures:
+            with suppress(ValueError):
+                return checkpoint_content((await self._audit.checkpoint()).decode())
+        return checkpoint_content(note.decode())
 
     async def _grew(self, start: int, end: int) -> bool:
         """Whether anything but posts is among the entries ``start … end - 1``."""

@@ -15,7 +15,10 @@ from spaces.tables import engagement, observed_state, room
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostPlace:
-    """The Space of an open engagement, and the size of the checkpoint that was seen in it last; 0 where none was."""
+    """The Space of an open engagement, and the size of the checkpoint that was seen in it last.
+
+    0 where none was, or one of a log that was closed since: its size says nothing of the log that follows.
+    """
 
     room_id: str
     size: int
@@ -27,8 +30,11 @@ class PostStore:
     def __init__(self, tx: AsyncConnection) -> None:
         self._tx = tx
 
-    async def due(self, before: Millis) -> list[PostPlace]:
-        """The Spaces whose last checkpoint, or whose engagement where there is none, is not younger than ``before``."""
+    async def due(self, before: Millis, origin: str) -> list[PostPlace]:
+        """The Spaces whose last checkpoint, or whose engagement where there is none, is not younger than ``before``.
+
+        The sizes are those of checkpoints of the log ``origin``.
+        """
         seen = and_(
             observed_state.c.room_id == room.c.room_id,
             observed_state.c.type == CHECKPOINT,
@@ -44,8 +50,8 @@ class PostStore:
             engagement, engagement.c.id == room.c.engagement
         )
         rows = await self._tx.execute(statement.outerjoin(observed_state, seen).where(*where).order_by(room.c.room_id))
-        return [PostPlace(room_id=row.room_id, size=_size(row.content)) for row in rows]
+        return [PostPlace(room_id=row.room_id, size=_size(row.content, origin)) for row in rows]
 
 
-def _size(content: str | None) -> int:
-    return 0 if content is None else checkpoint_size(json.loads(content)) or 0
+def _size(content: str | None, origin: str) -> int:
+    return 0 if content is None else checkpoint_size(json.loads(content), origin) or 0

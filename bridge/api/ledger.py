@@ -21,7 +21,7 @@ from bridge.api.models import (
     Page,
 )
 from bridge.api.views import entry_fields, entry_view, people_in
-from bridge.completeness import compare, position_of
+from bridge.completeness import compare, position_of, record_of
 from bridge.services import Services
 from config.errors import InvalidInputError, NotFoundError
 from partner_onboarding.store import PersonStore
@@ -32,13 +32,14 @@ BLOCK = 512
 
 
 async def show_ledger(call: Call[NoQuery, NoBody]) -> LedgerView:
-    """Where the ledger stands, and its public keys."""
+    """Where the ledger stands, its public keys, and those that signed it before them."""
     status = await call.services.audit.status()
     head, key = status.head, call.services.audit.log_key
     return LedgerView(
         origin=key.name,
         vkey=str(key),
         vkeys=[str(one) for one in call.services.audit.log_keys],
+        retired=[str(one) for one in call.services.audit.retired],
         size=head.size,
         signed_size=head.signed_size,
         waiting=status.backlog,
@@ -47,9 +48,14 @@ async def show_ledger(call: Call[NoQuery, NoBody]) -> LedgerView:
 
 
 async def list_entries(call: Call[EntryQuery, NoBody]) -> Page[EntryView]:
-    """Entries from a position on, the oldest first; ``next`` is the position after the last one."""
-    query = call.query
-    rows = await call.services.audit.page(start=query.start, limit=query.limit, kind=query.kind, room=query.room)
+    """Entries from a position on, the oldest first; ``next`` is the position after the last one.
+
+    ``room`` is a room's key or its Matrix id, be that of a room of the hub's or not.
+    """
+    query, room = call.query, call.query.room
+    if room is not None and not room.startswith("!"):
+        _, room = await _room(call.services, room)
+    rows = await call.services.audit.page(start=query.start, limit=query.limit, kind=query.kind, room=room)
     names = await _names(call.services, rows)
     following = str(rows[-1].position + 1) if len(rows) == query.limit else None
     beside = await call.services.audit.disclosed([row.position for row in rows])
@@ -85,8 +91,17 @@ async def find_event(call: Call[NoQuery, NoBody]) -> EventPlace:
         room_id = await ObservedStore(connection).room_of_event(event_id)
     position = None if room_id is None else await position_of(event_id, room_id, services.audit)
     if room_id is None or position is None:
+        closed = None if room_id is None else record_of(event_id, await services.audit.former(room_id))
+        if closed is not None:
+            detail = f"the event {event_id!r} is in no entry of this log; it is {await _place(services, closed)}"
+            raise NotFoundError(detail, hint="conclave signer former")
         raise NotFoundError(f"no event {event_id!r} in the ledger", hint="conclave audit reconcile")
     return EventPlace(event=event_id, room_id=room_id, position=position)
+
+
+async def _place(services: Services, closed: EntryRow) -> str:
+    origin = await services.audit.closed_log_of(closed)
+    return f"entry {closed.position} of the closed log {origin}"
 
 
 async def compare_room(call: Call[NoQuery, NoBody]) -> RoomCompleteness:

@@ -350,11 +350,12 @@ class EntryProof(EntryView):
 
 
 class LedgerView(_Model):
-    """Where the ledger stands; ``vkey`` is its Ed25519 key, ``vkeys`` are all its keys."""
+    """Where the ledger stands; ``vkey`` is its Ed25519 key, ``vkeys`` are all its keys, ``retired`` those before."""
 
     origin: str
     vkey: str
     vkeys: list[str]
+    retired: list[str]
     size: int
     signed_size: int
     waiting: int

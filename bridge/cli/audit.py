@@ -34,7 +34,7 @@ def tail(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the newest to show.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
     kind: Annotated[str | None, typer.Option(help="Only this kind, such as guard.refused.")] = None,
-    room: Annotated[str | None, typer.Option(help="Only this room.")] = None,
+    room: Annotated[str | None, typer.Option(help="Only this room: its key or Matrix id.")] = None,
     as_json: Json = False,
 ) -> None:
     """The newest entries, the newest last; with --json one entry a line."""

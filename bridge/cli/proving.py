@@ -74,12 +74,13 @@ def _prove_growth(client: HubClient, old: Path, new: Path, out: Path | None, as_
     import base64
 
     from audit.keys import verify_signature
-    from audit.note import VerifierKey
+    from audit.note import LOG_ALGORITHMS, VerifierKey
     from audit.tree import ProofError, verify_consistency
     from audit.witness import Submission
 
-    key = VerifierKey.parse(client.get("/v1/ledger")["vkey"])
-    first, second = (_checkpoint(path, key, verify_signature) for path in (old, new))
+    ledger = client.get("/v1/ledger")
+    keys = [VerifierKey.parse(key, algorithm=LOG_ALGORITHMS) for key in (*ledger["vkeys"], *ledger["retired"])]
+    first, second = (_checkpoint(path, keys, verify_signature) for path in (old, new))
     if first.size > second.size:
         raise CallFailedError(f"{old} is of a larger log than {new}", code="order", hint="name the older one first")
     answer = client.get("/v1/ledger/consistency", first=first.size, second=second.size)
@@ -98,11 +99,12 @@ def _prove_growth(client: HubClient, old: Path, new: Path, out: Path | None, as_
     say(f"The log grew from {first.size:,} to {second.size:,} entries, and nothing before was changed.")
 
 
-def _checkpoint(path: Path, key: "VerifierKey", verify: Any) -> Any:
-    from audit.note import Checkpoint, NoteError, open_note
+def _checkpoint(path: Path, keys: "list[VerifierKey]", verify: Any) -> Any:
+    """The checkpoint in the file ``path``, signed by one of the log's keys: those of today, or one before them."""
+    from audit.note import Checkpoint, NoteError, open_by_one
 
     try:
-        return Checkpoint.parse(open_note(path.read_bytes(), key, verify))
+        return Checkpoint.parse(open_by_one(path.read_bytes(), keys, verify))
     except (OSError, NoteError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise CallFailedError(f"{path} is no checkpoint of this log: {reason}", code="checkpoint", usage=True) from None

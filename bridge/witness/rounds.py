@@ -107,6 +107,8 @@ class WitnessRounds:
     async def go_round(self) -> CosignedRow | None:
         """The newest checkpoint with its cosignatures when the quorum is met; it is kept.
 
+        ``None`` when it is not, or when today's keys signed nothing yet.
+
         Raises:
             DatabaseUnavailableError: Nothing is kept.
         """
@@ -114,7 +116,11 @@ class WitnessRounds:
             note = (await self._audit.status()).head.checkpoint
             if note is None:
                 return None
-            checkpoint = Checkpoint.parse(open_note(note, self._audit.log_key, verify_signature))
+            try:
+                checkpoint = Checkpoint.parse(open_note(note, self._audit.log_key, verify_signature))
+            except NoteError as error:  # the keys were replaced, and nothing was signed with those of today yet
+                log.info("witness_round_waits", reason=str(error))
+                return None
             async with aiohttp.ClientSession(auto_decompress=False, headers={"Accept-Encoding": "identity"}) as session:
                 asked: dict[str, list[Witness]] = {}
                 for one in self._policy.witnesses.values():

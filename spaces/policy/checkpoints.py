@@ -35,12 +35,15 @@ def checkpoint_content(note: str) -> dict[str, Any]:
     return {"note": note, "body": BODY.format(**found.groupdict())}
 
 
-def checkpoint_size(content: Mapping[str, Any]) -> int | None:
-    """How many entries the checkpoint in an event's content is of; ``None`` where it is in another form."""
+def checkpoint_size(content: Mapping[str, Any], origin: str | None = None) -> int | None:
+    """How many entries the checkpoint in an event's content is of.
+
+    ``None`` where it is in another form, or of another log than ``origin``, where one is named.
+    """
     found = _match(content.get("note"))
     if found is None or content != {"note": found.string, "body": BODY.format(**found.groupdict())}:
         return None
-    return int(found["size"])
+    return int(found["size"]) if origin in (None, found["origin"]) else None
 
 
 def _match(note: object) -> re.Match[str] | None:

@@ -1,10 +1,13 @@
 """The ledger beside the homeserver's own timeline: each difference by its event id."""
 
+from pathlib import Path
 from urllib.parse import quote
 
 from audit.store import EntryRow
 from bridge.completeness import Completeness, compare
 from tests.fakes.hub import FakeHub
+from tests.store.test_rotation import Life
+from tests.store.test_successor import backup, restore, succeed
 
 PERSON = "@person1.contoso:conclave.test"
 SEALED = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "c", "session_id": "s"}
@@ -87,3 +90,40 @@ async def test_an_event_is_found_by_its_id(fake_hub: FakeHub) -> None:
         assert (entry["room"], entry["data"]["event_id"]) == (room, event["event_id"])
     answer = await fake_hub.request("GET", "/v1/ledger/events/$none")
     assert (answer.status, answer.body["code"]) == (404, "not_found")
+
+
+async def test_an_event_of_a_closed_log_is_said_to_be_there(tmp_path: Path, database_url: str) -> None:
+    life = Life(tmp_path, database_url)
+    async with life.hub() as hub:
+        room = await staged(hub)
+        event = quote(hub.homeserver.rooms[room].events[-1]["event_id"], safe="")
+        before = await hub.api("GET", f"/v1/ledger/events/{event}")
+    kept = await backup(life.url)
+    async with life.hub() as hub:
+        await hub.add_person("contoso", prefix="lost")
+        await hub.entries()
+    await restore(life.url, kept)
+    await succeed(life, life.take_root())
+    async with life.hub() as hub:
+        await hub.entries()
+        answer = await hub.request("GET", f"/v1/ledger/events/{event}")
+        assert (answer.status, answer.body["hint"]) == (404, "conclave signer former")
+        assert answer.body["detail"].endswith(f"it is entry {before['position']} of the closed log conclave.test")
+        answer = await hub.request("GET", "/v1/ledger/events/$none")
+        assert answer.body["hint"] == "conclave audit reconcile"
+
+
+async def test_the_entries_of_a_room_by_its_key_or_its_id(fake_hub: FakeHub) -> None:
+    room = await staged(fake_hub)
+    rooms = (await fake_hub.api("GET", "/v1/rooms"))["items"]
+    key = next(item["key"] for item in rooms if item["room_id"] == room)
+
+    async def of(reference: str) -> list[int]:
+        found = await fake_hub.api("GET", f"/v1/ledger/entries?limit=500&room={quote(reference, safe='')}")
+        return [item["position"] for item in found["items"]]
+
+    assert len(await of(room)) > 30
+    assert await of(key) == await of(room)
+    assert await of("!of-nobody") == []
+    answer = await fake_hub.request("GET", "/v1/ledger/entries?room=rm_none")
+    assert (answer.status, answer.body["detail"]) == (404, "no room 'rm_none'")

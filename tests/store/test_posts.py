@@ -1,5 +1,6 @@
 """Checkpoints in the Spaces: when they are posted, into which, what is recorded of it, and that it comes to rest."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,8 +16,10 @@ from bridge.posts import CheckpointPosts, is_echo
 from config.clock import HOUR, MINUTE
 from config.settings import LedgerSettings
 from spaces.gateway import HomeserverRefusedError
-from spaces.policy.checkpoints import CHECKPOINT
+from spaces.policy.checkpoints import CHECKPOINT, checkpoint_size
 from tests.fakes.hub import FakeHub, start_fake_hub
+from tests.store.test_rotation import Life
+from tests.store.test_successor import backup, restore, succeed
 
 
 def posts_of(hub: FakeHub) -> CheckpointPosts:
@@ -227,3 +230,65 @@ async def test_witnesses_are_named_only_where_the_settings_say_so(
         assert content is not None
         assert len(split_note(content["note"].encode())[1]) == 1 + wanted
         assert ("northwind" in json.dumps(content)) is wanted
+
+
+@pytest.mark.parametrize(("count", "size"), [(17, 76), (11, 2_432)])
+async def test_where_the_witnesses_lines_do_not_fit_the_log_signs_alone(
+    tmp_path: Path, sqlite_base: Path, count: int, size: int
+) -> None:
+    """Seventeen witnesses with Ed25519 keys are too many, and eleven with ML-DSA-44 keys too long."""
+    async with set_to(tmp_path, sqlite_base, post_cosignatures=True) as hub:
+        rooms, audit = await hub.stage(), hub.hub.services.audit
+        head = (await audit.status()).head
+        lines = [f"— w{number}.example {base64.b64encode(bytes(size)).decode()}\n" for number in range(count)]
+        cosigned = (head.checkpoint or b"") + "".join(lines).encode()
+        await audit.keep_cosigned(CosignedRow(size=head.signed_size, at=hub.clock.now, checkpoint=cosigned))
+        hub.clock.now += HOUR
+        assert await a_round(hub) == 1
+        content = shown(hub, rooms["space"])
+        assert content is not None
+        assert content["note"].encode() == head.checkpoint
+
+
+async def test_no_checkpoint_whatever_ends_the_hub(sqlite_hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    rooms = await sqlite_hub.stage()
+    sqlite_hub.clock.now += HOUR
+
+    def none(_note: str) -> dict[str, Any]:
+        raise ValueError("the note is no checkpoint")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bridge.posts.checkpoint_content", none)
+        await posts_of(sqlite_hub).try_round()
+    assert shown(sqlite_hub, rooms["space"]) is None
+    await posts_of(sqlite_hub).try_round()
+    assert shown(sqlite_hub, rooms["space"]) is not None
+
+
+async def test_the_log_that_follows_a_closed_one_is_posted_at_once(tmp_path: Path, database_url: str) -> None:
+    """However many entries the checkpoint of the closed one, which every Space has, is of."""
+    life = Life(tmp_path, database_url)
+    async with life.hub() as hub:
+        rooms = await hub.stage()
+        for _ in range(9):
+            await hub.add_person("contoso", prefix="early")
+        hub.clock.now += HOUR
+        await hub.entries()
+        assert await a_round(hub) == 1
+    kept = await backup(life.url)
+    async with life.hub() as hub:
+        await hub.add_person("contoso", prefix="lost")
+        await hub.entries()
+    await restore(life.url, kept)
+    await succeed(life, life.take_root())
+    async with life.hub() as hub:
+        await hub.entries()
+        hub.clock.now += HOUR
+        assert await a_round(hub) == 1
+        content = shown(hub, rooms["space"])
+        assert content is not None
+        size = checkpoint_size(content, "conclave.test/2")
+        assert size is not None
+        assert size < kept["ledger_head"][0]["signed_size"]
+        hub.clock.now += HOUR
+        assert await a_round(hub) == 0

@@ -26,18 +26,16 @@ async def test_proofs_over_several_tiles_hold(db: Database, tmp_path: Path) -> N
             verify_consistency(size, SIZE, proof, root, roots[SIZE])
 
 
-async def test_an_entry_is_proven_under_the_cosigned_checkpoint_where_that_covers_it(
-    db: Database, tmp_path: Path
-) -> None:
+async def test_the_cosigned_checkpoint_comes_first_where_it_covers_the_entry(db: Database, tmp_path: Path) -> None:
     await make_log(db, tmp_path, sample(9))
     async with db.begin() as tx:
         store = LedgerStore(tx)
         signed = (await store.head()).checkpoint
         await store.set_cosigned(CosignedRow(size=5, at=1, checkpoint=b"cosigned"))
         found = [await store.covered(position) for position in (4, 5, 9, 10)]
-    assert [row and (row[0].position, *row[1:]) for row in found] == [
-        (4, 5, b"cosigned"),
-        (5, 10, signed),
-        (9, 10, signed),
+    assert [row and (row[0].position, row[1]) for row in found] == [
+        (4, [(5, b"cosigned"), (10, signed)]),
+        (5, [(10, signed)]),
+        (9, [(10, signed)]),
         None,
     ]

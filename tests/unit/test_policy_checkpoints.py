@@ -36,7 +36,8 @@ def test_the_hub_posts_a_checkpoint_into_a_space() -> None:
     assert refusal(checkpoint_content(NOTE + WITNESS)) is None
     assert CONTENT["note"] == NOTE
     assert CONTENT["body"].startswith("Checkpoint of the audit log hub.test: 103 entries, root AAECAwQFBgcICQ")
-    assert checkpoint_size(CONTENT) == 103
+    assert checkpoint_size(CONTENT) == checkpoint_size(CONTENT, "hub.test") == 103
+    assert checkpoint_size(CONTENT, "hub.test/2") is None
 
 
 @given(st.integers(0, 2**63 - 1), st.binary(min_size=32, max_size=32))

@@ -13,13 +13,18 @@ from audit.cosignature import cosignatures
 from audit.files import read_vkeys
 from audit.keys import verify_signature
 from audit.note import ML_DSA_44, VerifierKey
+from audit.proof import EntryProof
+from audit.verify import verify_bundle
 from audit.witness import WitnessRefusedError
 from bridge.witness.folder import WitnessFolder
 from bridge.witness.rounds import WitnessPolicyError
 from bridge.witness.server import WitnessService
 from config.clock import DAY
+from config.errors import NotFoundError
 from config.settings import LedgerSettings, WitnessSettings
+from tests.api.test_access import credential_of
 from tests.fakes.hub import FakeHub, start_fake_hub
+from tests.ledger import Files
 from tests.store.test_rotation import Life, sqlite_copy
 
 
@@ -129,3 +134,36 @@ async def test_a_witness_is_asked_for_one_word_after_the_other(tmp_path: Path, s
         for _ in range(3):
             assert await round_of(hub) is not None
     assert most == 1
+
+
+async def test_what_was_cosigned_before_a_recovery_proves_nothing_after_it(life: Life) -> None:
+    """Until every witness was told of the new keys, entries are proven, and exports made, without their word."""
+    folder, old = witness(life), read_vkeys(life.folder.vkey)
+    async with watched(life, folder, old[0]) as hub:
+        person, token = await credential_of(hub, "compliance-officer")
+        async with hub.sequencing():
+            order = (await hub.request("POST", "/v1/exports", token=token)).body
+        cosigned = await round_of(hub)
+        assert cosigned is not None
+        assert (await hub.hub.services.audit.prove(0)).checkpoint == cosigned
+    life.rotate(life.take_root(), recover=True)
+    new = read_vkeys(life.folder.vkey)
+    async with watched(life, folder, new[0]) as hub:
+        audit = hub.hub.services.audit
+        with pytest.raises(NotFoundError, match="not under a checkpoint that the log's keys of today signed yet"):
+            await audit.prove(0)
+        assert hub.hub.services.witnesses is not None
+        assert await hub.hub.services.witnesses.go_round() is None, "it waits for what the new keys sign"
+        assert await round_of(hub) is None
+        assert "403: no signature by" in hub.hub.services.witnesses.failures["a"]
+        found = await audit.prove(0)
+        proof = EntryProof(index=0, hashes=found.proof, note=found.checkpoint, extra=found.row.body)
+        assert proof.verify(new, verify_signature).size == found.size
+        files = await audit.export(order["entry"], actor=person)
+        bundle = Files({file.path: b"".join(file.chunks) async for file in files})
+    assert list(verify_bundle(bundle, new, verify_signature).keys) == new
+    folder.rekey(*new)
+    async with watched(life, folder, new[0]) as hub:
+        cosigned = await round_of(hub)
+        assert cosigned is not None
+        assert (await hub.hub.services.audit.prove(0)).checkpoint == cosigned, "their word is there again"
