@@ -121,7 +121,7 @@ def _scope(exported: _Proven, index: _Proven) -> Scope:
         detail = "records no export of one company or one room"
         raise VerificationError("meaning", detail, where=exported.where, meaning=CHANGED)
     if index.position < exported.position:
-        where = f"{FRAME} line 3 entry {index.position:,}"
+        where = f"{FRAME} entry {index.position:,}"
         raise VerificationError("index", "is no index behind the export", where=where, meaning=OMITTED)
     return scope
 
