@@ -1,4 +1,4 @@
-"""A trail of a log whose keys were replaced: who holds the old key, the root or the new one can tell that it is whole."""
+"""A trail of a log whose keys were replaced: the old key, the root and the new one show whether it is whole."""
 
 import re
 import shutil
