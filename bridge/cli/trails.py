@@ -44,5 +44,5 @@ def check_trail(
     say(f"  ✓ trail           {printable(report.export)}, of {part_of} only, up to {newest[:19].replace('T', ' ')} UTC")
     say(f"  ✓ {count:,} entries".ljust(20) + f"in the log, all that there are of it before entry {report.before:,}")
     say("  ✓ disclosures".ljust(20) + f"{report.disclosed} belong to their entries, {report.withheld} withheld")
-    say("  ✓ files".ljust(20) + f"{report.files} of {report.files} hashes, none missing, none added")
+    say("  ✓ files".ljust(20) + f"{report.files} as they have to be, none missing, none added")
     say(f"VALID. A part of the log of {report.checkpoint.size:,} entries; with tools of others: {folder / 'VERIFY.md'}")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from audit.batch_store import LedgerConflictError
+from audit.batch_store import BatchStore, LedgerConflictError
 from audit.digests import Digests, Memory
 from audit.files import read_vkeys
-from audit.former_store import CLEARED, KEPT
+from audit.former_store import CLEARED, KEPT, FormerStore
 from audit.indexes import read_seeds
 from audit.key_history import STATEMENTS, parse_statements
 from audit.keys import KeyFileError, verify_signature
@@ -184,6 +184,14 @@ async def test_whoever_led_the_closed_log_writes_nothing_into_the_next(life: Lif
         with pytest.raises(LedgerConflictError, match="has taken over from leader"):
             await stalled.step()
     await db.close()
+
+
+async def test_closing_itself_takes_the_lead(db: Database) -> None:
+    async with db.begin() as tx:
+        await BatchStore(tx).lead()
+        head = await LedgerStore(tx).head()
+        await FormerStore(tx).close("log.example", head, b"statement")
+        assert (await LedgerStore(tx).head()).term == head.term + 1
 
 
 async def test_a_start_that_does_not_need_to_close_anything_takes_nobodys_lead(life: Life) -> None:
