@@ -1,6 +1,7 @@
 """The ledger: a C2SP tlog-tiles transparency log of everything that happened, its exports and its verification.
 
-A module that says "Pure" has no database, file, clock, network or randomness in it; SQL is in the ``…store`` alone.
+A module that says "Pure" has no database, file, clock, network or randomness in it; SQL is in
+``inbox`` and the modules ``…store``.
 
 Write, in the order of an entry's way
     ``entry`` its form, ``kinds`` what there is, ``canonical`` its bytes; ``inbox`` takes it in; ``sequencer`` gives it

@@ -9,7 +9,7 @@ import pytest
 from audit.batch_store import BatchStore, LedgerConflictError
 from audit.digests import Digests, Memory
 from audit.files import read_vkeys
-from audit.former_store import CLEARED, KEPT, FormerStore
+from audit.former_store import CLEARED, FormerStore
 from audit.indexes import read_seeds
 from audit.key_history import STATEMENTS, parse_statements
 from audit.keys import KeyFileError, verify_signature
@@ -19,7 +19,16 @@ from audit.sequencer import Sequencer
 from audit.signer import LocalSigner
 from audit.store import CosignedRow, LedgerStore
 from audit.structure import check_entries
-from audit.tables import ledger_cosigned, ledger_former_timestamp, ledger_head, ledger_timestamp
+from audit.tables import (
+    ledger_cosigned,
+    ledger_disclosure,
+    ledger_former,
+    ledger_former_disclosure,
+    ledger_former_entry,
+    ledger_former_timestamp,
+    ledger_head,
+    ledger_timestamp,
+)
 from audit.timestamp_store import TimestampRow, TimestampStore
 from audit.tree import EMPTY_ROOT
 from audit.verify import CHECKPOINT, Report
@@ -32,6 +41,16 @@ from config.clock import DAY
 from config.db import Database, metadata
 from tests.store.test_rotation import Life
 from tests.store.test_successor import backup, former, head_of, lose, refused_in, restore, succeed
+
+KEPT = (
+    ledger_head,
+    ledger_disclosure,
+    ledger_former,
+    ledger_former_entry,
+    ledger_former_disclosure,
+    ledger_former_timestamp,
+)
+"""The ledger's tables that stay when a log is closed: of closed logs, or of one log after the other."""
 
 
 @pytest.fixture
