@@ -5,7 +5,7 @@ An entry is canonical JSON (``audit.canonical``) with these members, absent ones
     v           1
     kind        one of ``audit.kinds.KINDS``
     at          milliseconds since the epoch, UTC; never less than in the entry before
-    source      who handed it in: ``homeserver``, ``guard``, ``api``, ``hub``
+    source      who handed it in: ``homeserver``, ``guard``, ``api``, ``hub``, ``index``
     source_seq  1, 2, 3 … for each source, without a gap
     actor       {"person": id} | {"user": Matrix user id} | {"system": name}
     actor_seq   1, 2, 3 … for each actor
@@ -13,7 +13,7 @@ An entry is canonical JSON (``audit.canonical``) with these members, absent ones
     room_seq    1, 2, 3 … for each room
     engagement  id of the engagement
     companies   sorted ids of the companies that the entry concerns
-    data        what the kind says
+    data        what the kind says; ``place`` in it is the room of an act that is none of that room's entries
     sd          digests of disclosures: personal data that can be erased without touching the log
     salt        random, so that nobody guesses from an entry's hash what it says
     commit      place of the commitment to sealed content: {"hmac": …, "blob": …}

@@ -50,6 +50,10 @@ class Indexer:
         """Note that ``entry`` was committed."""
         self._last = entry.position, entry.at
 
+    def forget(self) -> None:
+        """Look for the newest index in the log again: others may have led, and published one."""
+        self._last = None
+
     @staticmethod
     async def _newest(tx: AsyncConnection, first: EntryRow) -> tuple[int, Millis]:
         """Position and time of the newest index; of the log's beginning, else of ``first``, where there is none."""

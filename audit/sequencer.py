@@ -76,6 +76,7 @@ class Sequencer:
         self._term = None
         async with self._db.begin() as tx:
             term = await BatchStore(tx).lead()
+        self._indexer.forget()
         self._term = term
 
     async def step(self) -> int:

@@ -95,6 +95,7 @@ ledger_former = Table(
     Column("size", BigInteger, nullable=False),
     Column("checkpoint", LargeBinary),
     Column("succession", LargeBinary, nullable=False),
+    Column("cosigned", LargeBinary),
 )
 
 ledger_former_entry = Table(
@@ -116,6 +117,16 @@ ledger_former_disclosure = Table(
     Column("number", Integer, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("disclosure", Text, nullable=False),
+)
+
+ledger_former_timestamp = Table(
+    "ledger_former_timestamp",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("tsr", LargeBinary, nullable=False),
+    Column("checkpoint", LargeBinary, nullable=False),
 )
 
 ledger_timestamp = Table(

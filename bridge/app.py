@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -174,25 +174,22 @@ async def open_hub(
         ConclaveError: Database, schema, keys or templates are not as they must be.
     """
     clock, db = clock or SteadyClock(), open_database(settings, state)
-    try:
+    async with AsyncExitStack() as opened:
+        opened.push_async_callback(db.close)
         await (upgrade(db) if migrate else check_schema(db))
         founded = await is_founded(db, settings)
         keys = load_keys(state, settings, founded=founded, clock=clock)
+        opened.push_async_callback(keys.signer.close)
         await enter_succession(db, keys.log, log_opening(keys), clock)
         await enter_key_statements(db, keys.log, clock)
         homeserver = gateway(settings, state)
-        try:
-            hub = _assemble(settings, state, clock, db, keys, homeserver)
-            if not founded:
-                services = hub.services
-                await found(db, state, settings, keys, clock, onboarding=services.onboarding, access=services.access)
-            await keep_admin_credential(state, hub.services.access)
-            yield hub
-        finally:
-            await homeserver.close()
-            await keys.signer.close()
-    finally:
-        await db.close()
+        opened.push_async_callback(homeserver.close)
+        hub = _assemble(settings, state, clock, db, keys, homeserver)
+        if not founded:
+            services = hub.services
+            await found(db, state, settings, keys, clock, onboarding=services.onboarding, access=services.access)
+        await keep_admin_credential(state, hub.services.access)
+        yield hub
 
 
 def open_database(settings: Settings, state: StateDirectory) -> Database:

@@ -3,15 +3,21 @@
 import json
 from collections.abc import AsyncIterator
 
+from audit.bundle import disclosure_lines
 from audit.former_store import FormerLog, FormerStore
+from audit.key_history import statement_lines
 from audit.note import VerifierKey, split_note
-from audit.succession import KeyStatement
+from audit.parts import INDEXES, STATEMENTS
+from audit.succession import KEY_KINDS, KeyStatement
 from audit.tiles import TILE_WIDTH, Edge, bundle_widths, encode_bundle, entries_path, tile_path, tile_widths
+from audit.timestamps import note_name, token_name
 from audit.tree import leaf_hash
 from audit.verify import CHECKPOINT, DISCLOSURES, LOG_KEY, SIGNERS, signers_line
 from config.db import Database
 
 SUCCESSION = "succession.note"
+COSIGNED = "checkpoint.cosigned"
+"""The newest checkpoint that enough witnesses cosigned; the log may have had more signed entries than that."""
 
 
 async def former_logs(db: Database) -> list[FormerLog]:
@@ -27,6 +33,8 @@ async def former_files(db: Database, log: FormerLog) -> AsyncIterator[tuple[str,
     yield LOG_KEY, "".join(f"{key}\n" for key in statement.old).encode()
     if log.checkpoint is not None:
         yield CHECKPOINT, log.checkpoint
+    if log.cosigned is not None:
+        yield COSIGNED, log.cosigned
     edge, widths = Edge(), {(level, index): width for level, index, width in tile_widths(log.size)}
     for index, width in bundle_widths(log.size):
         start = index * TILE_WIDTH
@@ -41,6 +49,20 @@ async def former_files(db: Database, log: FormerLog) -> AsyncIterator[tuple[str,
             if len(hashes) == widths[level, at]:
                 yield tile_path(level, at, len(hashes)), b"".join(hashes)
     async with db.read() as connection:
-        shown = await FormerStore(connection).disclosures(log.number)
-    lines = [json.dumps({"entry": entry, "disclosure": text}, sort_keys=True) for entry, text in shown]
-    yield DISCLOSURES, "".join(f"{line}\n" for line in lines).encode()
+        beside = await _beside(FormerStore(connection), log.number)
+    for path, content in beside:
+        yield path, content
+
+
+async def _beside(store: FormerStore, number: int) -> list[tuple[str, bytes]]:
+    """What an export has beside the log: its keys' changes, disclosures, seeds of indexes, timestamps."""
+    opening = [(at, json.loads(body)) for at, body in await store.of_kinds(number, {"log.opened"})]
+    follows = [(at, entry) for at, entry in opening if at == 0 and "succession" in entry["data"]]
+    changes = [(at, json.loads(body)) for at, body in await store.of_kinds(number, KEY_KINDS)]
+    statements = statement_lines([*follows, *changes])
+    seeds = disclosure_lines(await store.disclosures(number, of_indexes=True))
+    shown = disclosure_lines(await store.disclosures(number, of_indexes=False))
+    files = [(STATEMENTS, statements)] * bool(statements) + [(INDEXES, seeds)] * bool(seeds) + [(DISCLOSURES, shown)]
+    for row in await store.timestamps(number):
+        files += [(note_name(row.size), row.checkpoint), (token_name(row.size), row.tsr)]
+    return files

@@ -5,13 +5,15 @@ its part at its next start, however often it is killed.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from audit.batch_store import BatchStore
 from audit.canonical import canonical_json
-from audit.entry import Draft, draft_body
+from audit.entry import SALT_SIZE, Draft, draft_body
 from audit.former_store import FormerStore, WaitingEntry
 from audit.index import INDEX_KIND
 from audit.keys import KeyFileError, verify_signature
@@ -20,6 +22,7 @@ from audit.store import LedgerHead, LedgerStore
 from audit.stored_hashes import with_hashes
 from audit.succession import KEY_KINDS, KeyStatement, open_statement
 from audit.tree import EMPTY_ROOT, Head, ProofError, consistency_proof, verify_consistency
+from bridge.foundation import BOOTSTRAP
 from bridge.signer.folder import KnownKeys
 from config.clock import Clock
 from config.db import Database
@@ -86,16 +89,23 @@ async def enter_succession(db: Database, known: KnownKeys, opening: Mapping[str,
     """
     if known.succession is None:
         return
-    async with db.leadership("log-keys"), db.begin() as tx:
-        store = LedgerStore(tx)
-        first = await store.entry(0)
-        waiting = await FormerStore(tx).waiting()
-        bodies = [row.body for row in waiting] if first is None else [first.body.decode()]
-        opened = next((body["data"] for body in map(json.loads, bodies) if body["kind"] == "log.opened"), None)
-        if opened is None or opened["origin"] == known.current[0].name:
+    new = known.current[0].name
+    async with db.begin() as tx:
+        if await _opened(tx, new) is None:
             return  # not founded yet, or done
-        statement = await _checked(store, known.succession, opened)
-        await _open(tx, statement, known.succession, opening, clock)
+        await BatchStore(tx).lead()  # whoever starts at the same time waits here, until this one is done
+        opened = await _opened(tx, new)
+        if opened is not None:
+            statement = await _checked(LedgerStore(tx), known.succession, opened)
+            await _open(tx, statement, known.succession, opening, clock)
+
+
+async def _opened(tx: AsyncConnection, new: str) -> dict[str, str] | None:
+    """What the log in the database says of itself, unless there is none or it is the ``new`` one."""
+    first = await LedgerStore(tx).entry(0)
+    bodies = [row.body for row in await FormerStore(tx).waiting()] if first is None else [first.body.decode()]
+    opened = next((body["data"] for body in map(json.loads, bodies) if body["kind"] == "log.opened"), None)
+    return None if opened is None or opened["origin"] == new else opened
 
 
 async def _checked(store: LedgerStore, note: bytes, opened: Mapping[str, str]) -> KeyStatement:
@@ -120,7 +130,7 @@ async def _checked(store: LedgerStore, note: bytes, opened: Mapping[str, str]) -
     return statement
 
 
-OF_THIS_LOG = KEY_KINDS | {INDEX_KIND}
+OF_THIS_LOG = KEY_KINDS | {INDEX_KIND, "log.opened"}
 """What the log said of itself is not said of the next one."""
 
 
@@ -134,8 +144,8 @@ async def _open(
         start = head.signed_size + len(unsigned)
         unsigned += map(_unsealed, await store.bodies(start, start + _BATCH))
     kept = [one for one in (*unsigned, *waiting) if json.loads(one.body)["kind"] not in OF_THIS_LOG]
-    draft = Draft(kind="log.opened", actor={"system": "bootstrap"}, data=dict(opening))
-    body = canonical_json(draft_body(draft, [])).decode()
+    draft = Draft(kind="log.opened", actor=BOOTSTRAP, data=dict(opening))
+    body = canonical_json(draft_body(draft, [], os.urandom(SALT_SIZE))).decode()
     at = min([clock(), *(one.at for one in kept)])
     await former.close(statement.origin, head, note)
     await former.put([WaitingEntry(at=at, source="hub", body=body), *kept])

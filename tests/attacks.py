@@ -13,8 +13,10 @@ from typing import Any
 
 from audit.canonical import canonical_json
 from audit.tiles import encode_bundle
+from audit.trail import INDEX
 from audit.verify import CHECKPOINT, DISCLOSURES, MANIFEST, MANIFEST_SIGNATURE
 from tests.ledger import EXPORT_KEY, LOG_KEY, ORIGIN, Files, entries_of, relogged, resealed, signed, signing_key
+from tests.trails import PAGE, edited, recounted
 
 LOG_KEY_FILE = "keys/log.vkey"
 MALLORY = signing_key(ORIGIN, 9)
@@ -25,6 +27,7 @@ class Needs(StrEnum):
     """What finds an attack."""
 
     EXPORT = "one export and the key"
+    TRAIL = "one trail and the key"
     SEEN = "a saved or witnessed checkpoint"
 
 
@@ -301,10 +304,53 @@ ATTACKS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class TrailAttack:
+    """What the holder of the export's key makes of a trail; Go's sumdb does not read trails."""
+
+    name: str
+    says: str
+    forge: Callable[[Files], Files]
+
+
+def raised(trail: Files) -> Files:
+    """The leaf of the index says one entry less, as one was left out."""
+    item = json.loads(trail.content[INDEX])
+    leaf = json.loads(base64.b64decode(item["leaf"]))
+    item["leaf"] = base64.b64encode(canonical_json({**leaf, "count": leaf["count"] - 1})).decode()
+    return recounted(edited(trail, PAGE, lambda lines: lines[:-1]).but(INDEX, json.dumps(item).encode()))
+
+
+def edited_line(lines: list[Any]) -> list[Any]:
+    entry = canonical_json(json.loads(base64.b64decode(lines[7]["bytes"])) | {"companies": ["northwind"]})
+    return [*lines[:7], lines[7] | {"bytes": base64.b64encode(entry).decode()}, *lines[8:]]
+
+
+TRAIL_ATTACKS = (
+    TrailAttack(
+        "an entry left out of a trail",
+        "completeness: trail holds",
+        lambda trail: edited(trail, PAGE, lambda lines: [*lines[:40], *lines[41:]]),
+    ),
+    TrailAttack("the same, and the count in the index lowered", f"index: {INDEX} does not lead to entry", raised),
+    TrailAttack(
+        "an entry twice in a trail, in the place of another",
+        "time: entry ",
+        lambda trail: edited(trail, PAGE, lambda lines: [*lines[:40], lines[41], lines[41], *lines[42:]]),
+    ),
+    TrailAttack(
+        "an entry of a trail edited",
+        f"entries: {PAGE} line 8 is not in the log",
+        lambda trail: edited(trail, PAGE, edited_line),
+    ),
+)
+
+
 def table() -> str:
     """The attacks as a table of Markdown."""
     lines = ["| attack | found with | Conclave's verifier says | Go's sumdb |", "|---|---|---|---|"]
     for attack in ATTACKS:
         go = "refuses" if attack.go else "accepts"
         lines.append(f"| {attack.name} | {attack.needs} | `{attack.says.strip()} …` | {go} |")
+    lines += [f"| {attack.name} | {Needs.TRAIL} | `{attack.says.strip()} …` | reads none |" for attack in TRAIL_ATTACKS]
     return "\n".join(lines) + "\n"

@@ -104,6 +104,19 @@ async def test_a_restarted_sequencer_goes_on_from_the_newest_index(log: Log) -> 
     assert await indexes(log) == [2]
 
 
+async def test_a_leader_that_returns_goes_on_from_the_others_index(log: Log) -> None:
+    await put(log, 1)
+    first, log.sequencer = log.sequencer, log.new_sequencer()
+    await log.sequencer.lead()
+    log.clock.now += DAY
+    await put(log, 1)
+    assert await indexes(log) == [2]
+    log.sequencer = first
+    await log.sequencer.lead()
+    await put(log, 1)
+    assert await indexes(log) == [2]
+
+
 async def test_a_crash_takes_the_index_back_with_its_batch(log: Log) -> None:
     async def crash(_tx: AsyncConnection) -> None:
         raise RuntimeError("killed")

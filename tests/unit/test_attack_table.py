@@ -7,10 +7,12 @@ import pytest
 
 from audit.keys import verify_ed25519
 from audit.parts import Report, VerificationError
+from audit.trail import verify_trail
 from audit.verify import CHECKPOINT, verify_bundle
 from config.db import Database
-from tests.attacks import ATTACKS, Attack, Needs, Scene, table
+from tests.attacks import ATTACKS, TRAIL_ATTACKS, Attack, Needs, Scene, TrailAttack, table
 from tests.ledger import LOG_KEY, Files, export, make_log, sample
+from tests.trails import NORTHWIND, traffic, trail
 
 DOCUMENT = Path("docs/attacks.md")
 IN_TABLE = pytest.mark.parametrize("attack", ATTACKS, ids=[attack.name for attack in ATTACKS])
@@ -52,9 +54,25 @@ def test_an_attack_is_found_with_what_the_table_says(scene: Scene, attack: Attac
         assert raised.value.meaning
 
 
-@pytest.mark.skip(reason="exports of a part, and what shows that they are complete, are tested by themselves")
-def test_an_omission_in_a_filtered_export_is_found() -> None:
-    """A place for the line of the table that needs `index` entries."""
+@pytest.fixture(scope="module")
+async def partner(sqlite_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Files:
+    place = tmp_path_factory.mktemp("trail")
+    shutil.copy(sqlite_base, place / "hub.sqlite3")
+    db = Database.sqlite(place / "hub.sqlite3")
+    files = await trail(await make_log(db, place, traffic(150)), NORTHWIND)
+    await db.close()
+    verify_trail(files, LOG_KEY.public, verify_ed25519)
+    return files
+
+
+@pytest.mark.parametrize("attack", TRAIL_ATTACKS, ids=[attack.name for attack in TRAIL_ATTACKS])
+def test_an_attack_on_a_trail_is_found_in_the_words_of_the_table(partner: Files, attack: TrailAttack) -> None:
+    forged = attack.forge(partner)
+    assert forged.content != partner.content
+    with pytest.raises(VerificationError) as raised:
+        verify_trail(forged, LOG_KEY.public, verify_ed25519)
+    assert str(raised.value).startswith(attack.says)
+    assert raised.value.meaning
 
 
 @pytest.mark.parametrize("line", ["a blob swapped", "a blob gone without an entry that says why"])

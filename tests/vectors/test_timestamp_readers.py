@@ -10,11 +10,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
 
-from audit.note import Checkpoint, sign_note
+from audit.note import Checkpoint, sign_line, sign_note
 from audit.timestamps import note_name, token_name
 from audit.tsa import verify_token
 from audit.tsp import TimestampError, TimestampRequest, read_response
-from tests.ledger import LOG_KEY, ORIGIN
+from audit.verify import CHECKPOINT
+from tests.ledger import LOG_KEY, ORIGIN, Files, signing_key
 from tests.stamped import SIZES, Stamped, stamped_export
 from tests.tsa import OTHER_POLICY, POLICY, TIME_STAMPING, Authority, issue, needs_openssl
 from tests.vectors.test_verify_md import GUIDE, check
@@ -132,6 +133,33 @@ def test_the_guide_of_an_export_checks_its_timestamps(stamped: Stamped, tmp_path
     assert check(wrong, tmp_path / "signature").returncode != 0
     other = sign_note(Checkpoint(origin=ORIGIN, size=256, root=bytes(32)).text(), LOG_KEY.public, LOG_KEY)
     assert "256.checkpoint is of another log" in check(stamped.files.but(note_name(256), other), tmp_path / "r").stderr
+
+
+def test_the_guides_program_reads_timestamps_of_before_a_change_of_keys(stamped: Stamped, tmp_path: Path) -> None:
+    """It has one key: what another key signed is held against the log all the same, and said."""
+    older = signing_key(ORIGIN, 5)
+    files, says = stamped.files, "  its checkpoint is signed with another key than yours"
+    assert says not in check(files, tmp_path / "same").stdout
+    text = files.content[note_name(256)].decode().partition("\n\n")[0] + "\n"
+    before = files.but(note_name(256), sign_note(text, older.public, older))
+    said = check(before, tmp_path / "before")
+    assert (said.returncode, said.stdout.count("timestamp: of the first")) == (0, len(SIZES)), said.stderr
+    assert said.stdout.count(says) == 1
+    overlap = f"{text}\n{sign_line(text, older.public, older)}{sign_line(text, LOG_KEY.public, LOG_KEY)}".encode()
+    assert check(files.but(note_name(256), overlap), tmp_path / "both").stdout == check(files, tmp_path / "same").stdout
+    for name, size in (("larger", 10_000), ("of another log", 256)):
+        other = sign_note(Checkpoint(origin=ORIGIN, size=size, root=bytes(32)).text(), older.public, older)
+        said = check(files.but(note_name(256), other), tmp_path / name)
+        assert "256.checkpoint is of another log" in said.stderr
+    said = check(files.but(CHECKPOINT, sign_note(newest_text(files), older.public, older)), tmp_path / "newest")
+    assert "the checkpoint is signed with another key" in said.stderr
+    beyond = Checkpoint(origin=ORIGIN, size=10_000, root=Checkpoint.parse(newest_text(files)).root).text()
+    said = check(files.but(note_name(300), sign_note(beyond, older.public, older)), tmp_path / "beyond")
+    assert "300.checkpoint is of another log" in said.stderr
+
+
+def newest_text(files: Files) -> str:
+    return files.content[CHECKPOINT].decode().partition("\n\n")[0] + "\n"
 
 
 def openssl(place: Path, tsa: Authority, data: bytes, answer: bytes) -> int:
