@@ -45,10 +45,7 @@ def check_trail(
         say(f"  ✓ witnesses       {', '.join(map(printable, witnesses)) or 'none needed'}")
     say(f"  ✓ trail           {printable(report.export)}, of {part_of} only, whole up to {until} UTC")
     say(f"  ✓ {count:,} entries".ljust(20) + f"in the log, all that there are of it before entry {report.before:,}")
-    say(
-        "  · newest".ljust(20)
-        + f"of {newest} UTC; the log's {left:,} entries from {report.before:,} on are not looked at"
-    )
+    say("  · newest".ljust(20) + f"of {newest} UTC; {left:,} of the log's entries are newer than the trail")
     say("  ✓ disclosures".ljust(20) + f"{report.disclosed} belong to their entries, {report.withheld} withheld")
     say("  ✓ files".ljust(20) + f"{report.files} as they have to be, none missing, none added")
     say(f"VALID. A part of the log of {report.checkpoint.size:,} entries; with tools of others: {folder / 'VERIFY.md'}")
