@@ -54,7 +54,10 @@ async def list_entries(call: Call[EntryQuery, NoBody]) -> Page[EntryView]:
     """
     query, room = call.query, call.query.room
     if room is not None and not room.startswith("!"):
-        _, room = await _room(call.services, room)
+        try:
+            _, room = await _room(call.services, room)
+        except NotFoundError as error:  # the list is there: what is wrong is the question
+            raise InvalidInputError(error.message, field="room", hint=error.hint) from None
     rows = await call.services.audit.page(start=query.start, limit=query.limit, kind=query.kind, room=room)
     names = await _names(call.services, rows)
     following = str(rows[-1].position + 1) if len(rows) == query.limit else None

@@ -126,4 +126,4 @@ async def test_the_entries_of_a_room_by_its_key_or_its_id(fake_hub: FakeHub) -> 
     assert await of(key) == await of(room)
     assert await of("!of-nobody") == []
     answer = await fake_hub.request("GET", "/v1/ledger/entries?room=rm_none")
-    assert (answer.status, answer.body["detail"]) == (404, "no room 'rm_none'")
+    assert (answer.status, answer.body["field"], answer.body["detail"]) == (422, "room", "no room 'rm_none'")
