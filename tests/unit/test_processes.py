@@ -277,6 +277,7 @@ def peak(place: Path, *arguments: str) -> int:
     return int(run.stdout)
 
 
+@pytest.mark.long
 async def test_memory_does_not_grow_with_the_log(sqlite_base: Path, tmp_path: Path) -> None:
     shutil.copy(sqlite_base, tmp_path / "hub.sqlite3")
     (tmp_path / "log.vkey").write_text(f"{LOG_KEY.public}\n")
