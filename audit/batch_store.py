@@ -41,7 +41,8 @@ _FOUND = """INSERT INTO ledger_head (id, size, root, last_at, signed_size, term)
 _LEAD = "UPDATE ledger_head SET term = term + 1 WHERE id = 1 RETURNING term"
 _MOVE = """UPDATE ledger_head SET size = $1, root = $2, last_at = $3, term = $4
            WHERE id = 1 AND size = $5 AND root = $6 AND term = $7"""
-_PUBLISH = "UPDATE ledger_head SET signed_size = $1, checkpoint = $2 WHERE id = 1 AND signed_size < $1"
+_PUBLISH = """UPDATE ledger_head SET signed_size = $1, checkpoint = $2
+              WHERE id = 1 AND signed_size < $1 AND term = $3"""
 _LOOK = "SELECT id, at, source, source_seq, body FROM inbox ORDER BY id LIMIT $1"
 _REMOVE = "DELETE FROM inbox WHERE id <= $1"
 _TAKE = """WITH taken AS (DELETE FROM inbox WHERE id = ANY (ARRAY (SELECT id FROM inbox ORDER BY id LIMIT $1))
@@ -113,9 +114,12 @@ class BatchStore:
         if done.rowcount != 1:
             raise LedgerConflictError(f"the ledger is no longer at {before.size} entries: another sequencer wrote")
 
-    async def publish(self, size: int, note: bytes) -> None:
-        """Make ``note`` the newest checkpoint; an older one never replaces it."""
-        await run(self._tx, _PUBLISH, size, note)
+    async def publish(self, size: int, note: bytes, *, term: int) -> None:
+        """Make ``note`` the newest checkpoint, where the leader ``term`` still leads; an older one never replaces it.
+
+        Whoever leads since signs the head anew, or has closed the log that it is of.
+        """
+        await run(self._tx, _PUBLISH, size, note, term)
 
     async def take_inbox(self, limit: int) -> list[InboxRow]:
         """Take up to ``limit`` waiting rows out, the oldest first.

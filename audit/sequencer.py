@@ -4,10 +4,9 @@ One transaction takes the rows out and writes entries, tiles and head; the signa
 never signs what a crash could take back, and every head it signs extends the one before (docs/adr/0003).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,7 +19,8 @@ from audit.indexing import Indexer
 from audit.note import Checkpoint
 from audit.signer import CheckpointSigner, SignerRefusedError
 from audit.store import EntryRow, LedgerHead, LedgerStore
-from audit.stored_hashes import with_hashes
+from audit.stored_hashes import with_hashes, with_tiles
+from audit.succession import KEY_KINDS
 from audit.tiles import Edge, TileError, TileHashes, read_edge
 from audit.tree import Head, ProofError, consistency_proof, leaf_hash
 from config.clock import SECOND, Millis
@@ -31,16 +31,14 @@ log = structlog.get_logger()
 BATCH = 2_000
 CLOCK_TOLERANCE = SECOND
 
-T = TypeVar("T")
-Tiles = Callable[[int, int], Sequence[bytes]]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appended:
-    """What a batch came to: its entries, the head after it, the tiles at the tree's edge before and after it."""
+    """What a batch came to: its entries, the head after it, the leader's number, the edge's tiles before and after it."""
 
     entries: int
     head: Head
+    term: int
     tiles: Mapping[tuple[int, int], Sequence[bytes]]
 
 
@@ -59,6 +57,7 @@ class Sequencer:
         self._indexer = Indexer()
         self._holding_back = False
         self._term: int | None = None
+        self._keys_may_wait = True
 
     @property
     def leads(self) -> bool:
@@ -91,11 +90,22 @@ class Sequencer:
         async with self._db.read() as connection:
             waiting, unsigned = await BatchStore(connection).pending()
         appended = await self._append() if waiting else None
+        if self._keys_may_wait and await self._change_of_keys_waits():
+            return 0 if appended is None else appended.entries
         if appended is not None and await self._sign_appended(appended):
             return appended.entries
         if appended is not None or unsigned:
             await self._sign_stored()
         return 0 if appended is None else appended.entries
+
+    async def _change_of_keys_waits(self) -> bool:
+        """Whether the log has yet to say that its keys changed: today's keys sign nothing before it does.
+
+        A hub leaves such an entry at its start and at no other time; once it is in the log, nobody asks again.
+        """
+        async with self._db.read() as connection:
+            self._keys_may_wait = bool(await LedgerStore(connection).waiting(*KEY_KINDS))
+        return self._keys_may_wait
 
     async def _append(self) -> Appended | None:
         try:
@@ -128,7 +138,7 @@ class Sequencer:
         self._term, self._edge, self._holding_back = term, edge, behind > CLOCK_TOLERANCE
         if index is not None:
             self._indexer.published(index)
-        return Appended(entries=len(rows), head=after, tiles={**before.tiles(), **tiles})
+        return Appended(entries=len(rows), head=after, term=term, tiles={**before.tiles(), **tiles})
 
     async def _note_clock(self, tx: AsyncConnection, behind: Millis) -> None:
         """Say in the log, once an episode, that the clock went back and times are held at the newest entry's."""
@@ -142,7 +152,7 @@ class Sequencer:
         known = self._edge
         if known.frontier.size == head.size and known.frontier.root() == head.root:
             return known
-        return await _with_tiles(store, partial(read_edge, head.size))
+        return await with_tiles(store, partial(read_edge, head.size))
 
     async def _sign_appended(self, appended: Appended) -> bool:
         """Have the head that was just committed signed, from memory; false where that takes what is stored."""
@@ -150,7 +160,7 @@ class Sequencer:
         try:
             hashes = TileHashes(lambda level, tile: appended.tiles[level, tile])
             proof = consistency_proof(signed.size, head.size, hashes)
-            await self._publish(head, proof)
+            await self._publish(head, proof, appended.term)
         except (KeyError, TileError, ProofError, SignerRefusedError):
             return False
         return True
@@ -167,33 +177,22 @@ class Sequencer:
                 first = min(signed.size, head.size)
                 proof = await with_hashes(store, partial(consistency_proof, first, head.size))
             try:
-                await self._publish(Head(head.size, head.root), proof)
+                await self._publish(Head(head.size, head.root), proof, head.term)
             except SignerRefusedError:
                 if await self._signer.head() == signed:
                     raise
             else:
                 return
 
-    async def _publish(self, head: Head, proof: Sequence[bytes]) -> None:
-        """Make the signed checkpoint over ``head`` the newest one.
+    async def _publish(self, head: Head, proof: Sequence[bytes], term: int) -> None:
+        """Make the signed checkpoint over ``head`` the newest one, unless another than the leader ``term`` leads since.
 
         Raises:
             SignerRefusedError: ``head`` does not extend what was signed.
         """
         note = await self._signer.sign(Checkpoint(origin=self._origin, size=head.size, root=head.root), proof)
         async with self._db.begin() as tx:
-            await BatchStore(tx).publish(head.size, note)
-
-
-async def _with_tiles(store: LedgerStore, compute: Callable[[Tiles], T]) -> T:
-    """The result of the pure ``compute``, with the stored tiles that it turns out to ask for."""
-    loaded: dict[tuple[int, int], list[bytes]] = {}
-    while True:
-        try:
-            return compute(lambda level, tile: loaded[level, tile])
-        except KeyError as missing:
-            level, tile = missing.args[0]
-            loaded[level, tile] = await store.tile(level, tile)
+            await BatchStore(tx).publish(head.size, note, term=term)
 
 
 async def _place(rows: Sequence[InboxRow], head: LedgerHead, store: BatchStore) -> list[EntryRow]:

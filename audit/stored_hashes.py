@@ -1,6 +1,6 @@
-"""Proofs from the stored tiles: one query for all of those that a proof needs."""
+"""What is computed from the stored tiles: proofs, and the edge that a log goes on from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from audit.store import LedgerStore
@@ -8,6 +8,7 @@ from audit.tiles import TILE_HEIGHT, TILE_WIDTH, TileHashes
 from audit.tree import HashReader
 
 T = TypeVar("T")
+Tiles = Callable[[int, int], Sequence[bytes]]
 
 
 async def with_hashes(store: LedgerStore, compute: Callable[[HashReader], T]) -> T:
@@ -19,6 +20,17 @@ async def with_hashes(store: LedgerStore, compute: Callable[[HashReader], T]) ->
     compute(asked)
     tiles = await store.tiles(asked.tiles)
     return compute(TileHashes(lambda level, index: tiles.get((level, index), ())))
+
+
+async def with_tiles(store: LedgerStore, compute: Callable[[Tiles], T]) -> T:
+    """The result of the pure ``compute``, with the stored tiles that it turns out to ask for, one query for each."""
+    loaded: dict[tuple[int, int], Sequence[bytes]] = {}
+    while True:
+        try:
+            return compute(lambda level, tile: loaded[level, tile])
+        except KeyError as missing:
+            level, tile = missing.args[0]
+            loaded[level, tile] = await store.tile(level, tile)
 
 
 class _Asked:

@@ -273,3 +273,43 @@ async def test_an_entry_with_the_largest_numbers_there_are_has_room(log: Log) ->
     await log.drain()
     (entry,) = await log.entries()
     assert {entry[name] for name in ("at", "source_seq", "actor_seq", "room_seq")} == {MAX_INTEGER}
+
+
+async def test_nothing_is_signed_before_the_log_says_that_its_keys_changed(log: Log) -> None:
+    """Else a head would stand under keys that the entries below it do not name."""
+    await log.put(5)
+    async with log.db.begin() as tx:
+        await log.inbox.put(tx, Draft(kind="key.rotated", actor=system_actor("signer")))
+    await log.put(1)
+    sequencer = log.new_sequencer(batch=2)
+    signed = []
+    while await sequencer.step():
+        async with log.db.read() as connection:
+            signed.append((await LedgerStore(connection).head()).signed_size)
+    assert signed == [0, 0, 6, 7]
+
+
+async def test_a_leader_that_was_overtaken_before_it_published_publishes_nothing(log: Log) -> None:
+    """What it has may be the checkpoint of a log that was closed meanwhile."""
+    late = log.new_sequencer(signer=_Overtaken(log))
+    await log.put(3)
+    await late.step()
+    async with log.db.read() as connection:
+        assert (await LedgerStore(connection).head()).signed_size == 0
+    await log.drain()
+    assert (await log.checkpoint()).size == 3
+
+
+class _Overtaken:
+    """A signer whose answer comes when another has the lead."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    async def head(self) -> Head:
+        return await self._log.signer.head()
+
+    async def sign(self, checkpoint: Checkpoint, proof: Sequence[bytes]) -> bytes:
+        note = await self._log.signer.sign(checkpoint, proof)
+        await self._log.sequencer.lead()
+        return note
