@@ -9,7 +9,8 @@ Write, in the order of an entry's way
     write, ``store`` to read, ``stored_hashes`` for proofs. ``service`` is what the hub asks.
 
 Tree and formats
-    ``tree`` Merkle tree and proofs, ``tiles`` its files, ``note`` checkpoints and keys, ``proof`` a proof in a file,
+    ``tree`` Merkle tree and proofs, ``tiles`` its files, ``note`` checkpoints and keys, ``proof`` a proof in a file
+    (``proof_check`` by whom it is trusted),
     ``sshsig`` the manifest's signature; ``cosignature`` what witnesses say, ``quorum`` whose word is enough,
     ``witness`` their judgement.
 

@@ -1,6 +1,5 @@
 """Writing an export: the log's tiles and entries as files, listed and signed in a manifest."""
 
-import base64
 import json
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
@@ -12,10 +11,12 @@ from operator import itemgetter
 from tempfile import TemporaryFile
 from typing import IO
 
+from audit.index import WHOLE
 from audit.index_store import IndexStore
 from audit.key_history import statement_lines
 from audit.keys import SigningKey
-from audit.note import VerifierKey
+from audit.manifest import checkpoint_summary
+from audit.note import Checkpoint, VerifierKey
 from audit.parts import (
     CHECKPOINT,
     DISCLOSURES,
@@ -31,7 +32,7 @@ from audit.parts import (
     signers_line,
 )
 from audit.sshsig import ssh_sign
-from audit.store import EntryRow, LedgerStore
+from audit.store import LedgerStore
 from audit.succession import KEY_KINDS
 from audit.tiles import TILE_WIDTH, bundle_widths, encode_bundle, entries_path, tile_path, tile_widths
 from audit.timestamp_store import TimestampStore
@@ -40,7 +41,6 @@ from audit.tree import HASH_SIZE
 from config.clock import Millis, iso
 from config.db import Database
 
-MAX_STATEMENTS = 1_000
 AT_ONCE = 16
 """Entry bundles or tiles that are read at a time."""
 CHUNK = 65_536
@@ -186,20 +186,11 @@ async def read_statements(db: Database, size: int) -> bytes:
     """The statements about the log's keys among its first ``size`` entries, as lines."""
     async with db.read() as connection:
         store = LedgerStore(connection)
-        found = [(row.position, json.loads(row.body)) for row in await key_changes(store, size)]
+        found = [(row.position, json.loads(row.body)) for row in await store.of_kinds(KEY_KINDS, size)]
         first = await store.entry(0)
     if first is not None and "succession" in (opened := json.loads(first.body))["data"]:
         found.insert(0, (0, opened))
     return statement_lines(found)
-
-
-async def key_changes(store: LedgerStore, size: int) -> list[EntryRow]:
-    """The entries that changed the log's keys, among its first ``size``, in order."""
-    found = []
-    for kind in KEY_KINDS:
-        rows = await store.page(start=0, limit=MAX_STATEMENTS, kind=kind, room=None)
-        found += [row for row in rows if row.position < size]
-    return sorted(found)
 
 
 def _manifest(order: ExportOrder, hashes: dict[str, str], kinds: Counter[str]) -> bytes:
@@ -210,9 +201,9 @@ def _manifest(order: ExportOrder, hashes: dict[str, str], kinds: Counter[str]) -
         "exported_at": iso(order.at),
         "exported_by": order.person,
         "software": order.software,
-        "query": {"scope": "all"},
+        "query": {"scope": WHOLE},
         "exclusions": [],
-        "checkpoint": {"origin": order.origin, "size": order.size, "root": base64.b64encode(order.root).decode()},
+        "checkpoint": checkpoint_summary(Checkpoint(origin=order.origin, size=order.size, root=order.root)),
         "counts": {"entries": order.size, "by_kind": dict(sorted(kinds.items()))},
         "files": dict(sorted(hashes.items())),
     }

@@ -6,7 +6,8 @@ the log. Where it lists some, their hashes have to be right all the same.
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -40,6 +41,7 @@ from audit.succession import LogKeys
 from audit.tiles import TileError, parse_path
 from audit.walk import Walk
 
+OF_ANOTHER = "is of another export"
 NO_TIME = "does not say when it was made, or a time before it was ordered"
 GUIDE = "VERIFY.md"
 _PARTS = {GUIDE, POLICY, STATEMENTS, INDEXES, "shares.json", "erasures.ndjson"}
@@ -48,43 +50,66 @@ _FOLDERS = ("timestamps/", "sealed/")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z", re.ASCII)
 
 
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest that the export's key signed: what it says, the hash of each file it lists, and that key."""
+
+    listed: dict[str, Any]
+    files: dict[str, str]
+    export_key: VerifierKey
+
+
+def open_manifest(
+    bundle: Bundle, opening: Mapping[str, Any], verify: Verify, judge: Callable[[dict[str, Any]], str | None]
+) -> Manifest:
+    """The manifest, signed by the export key that the log's first entry, ``opening``, names.
+
+    ``judge`` tells what is wrong with what it says, if anything is; a member that it misses may be a ``KeyError``.
+
+    Raises:
+        VerificationError: The signature does not hold, the manifest has another form, or something is wrong with it.
+    """
+    manifest, signature = read_part(bundle, MANIFEST, "manifest"), read_part(bundle, MANIFEST_SIGNATURE, "manifest")
+    try:
+        export_key = VerifierKey.parse(str(opening["data"]["export_key"]))
+        ssh_verify(manifest, NAMESPACE, export_key.public_key, signature, verify)
+        listed = strict_json(manifest)
+        found = Manifest(listed, hashes_in(listed["files"]), export_key)
+        wrong = judge(listed)
+    except KeyError as error:
+        wrong = f"has no {error.args[0]}"
+    except (NoteError, SshSignatureError, CanonicalError, ValueError, TypeError, RecursionError) as error:
+        wrong = str(error)
+    if wrong is not None:
+        raise VerificationError("manifest", wrong, where=MANIFEST, meaning=CHANGED)
+    return found
+
+
 def check_manifest(bundle: Bundle, report: Report, walk: Walk, log_keys: LogKeys, verify: Verify) -> None:
-    """Check the manifest's signature by the export key that the log itself names, then every file against it.
+    """Check the manifest of an export of the whole log, then every file against it.
 
     Raises:
         VerificationError: A check failed.
     """
-    manifest, signature = read_part(bundle, MANIFEST, "manifest"), read_part(bundle, MANIFEST_SIGNATURE, "manifest")
-    try:
-        export_key = VerifierKey.parse(str(walk.first["data"]["export_key"]))
-        ssh_verify(manifest, NAMESPACE, export_key.public_key, signature, verify)
-        listed = strict_json(manifest)
-        files = hashes_in(listed["files"])
-        form, summary = listed["format"], {name: listed[name] for name in ("checkpoint", "counts")}
-        fits = form == FORMAT and canonical_json(summary) == canonical_json(_summary(report))
-        recorded = _recorded(listed, walk)
-        timely = recorded and has_time(listed, walk.exports[listed["entry"]]["at"])
-    except KeyError as error:
-        raise VerificationError("manifest", f"has no {error.args[0]}", where=MANIFEST, meaning=CHANGED) from None
-    except (NoteError, SshSignatureError, CanonicalError, ValueError, TypeError, RecursionError) as error:
-        raise VerificationError("manifest", str(error), where=MANIFEST, meaning=CHANGED) from None
-    if not fits:
-        raise VerificationError("manifest", "is of another export", where=MANIFEST, meaning=CHANGED)
-    if not recorded:
-        detail = "does not say who exported what as the log has it"
-        raise VerificationError("manifest", detail, where=MANIFEST, meaning=CHANGED)
-    if not timely:
-        raise VerificationError("manifest", NO_TIME, where=MANIFEST, meaning=CHANGED)
-    needed, size = {CHECKPOINT, LOG_KEY, SIGNERS, DISCLOSURES}, report.checkpoint.size
+
+    def judge(listed: dict[str, Any]) -> str | None:
+        summary = {name: listed[name] for name in ("checkpoint", "counts")}
+        if listed["format"] != FORMAT or canonical_json(summary) != canonical_json(_summary(report)):
+            return OF_ANOTHER
+        if not _recorded(listed, walk):
+            return "does not say who exported what as the log has it"
+        return None if has_time(listed, walk.exports[listed["entry"]]["at"]) else NO_TIME
+
+    manifest, size = open_manifest(bundle, walk.first, verify, judge), report.checkpoint.size
     report.files = check_files(
         bundle,
-        files,
-        needed,
+        manifest.files,
+        {CHECKPOINT, LOG_KEY, SIGNERS, DISCLOSURES},
         known=lambda name: name in _PARTS or name.startswith(_FOLDERS),
         tile=lambda name: _is_tile(name, size),
     )
-    check_key_files(bundle, log_keys, export_key)
-    report.export = str(listed["export"])
+    check_key_files(bundle, log_keys, manifest.export_key)
+    report.export = str(manifest.listed["export"])
 
 
 def check_key_files(bundle: Bundle, log_keys: LogKeys, export_key: VerifierKey) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from audit.note import Checkpoint, NoteError, VerifierKey, Verify, open_by_one
 from audit.parts import Bundle, VerificationError
-from audit.structure import root_at
+from audit.structure import Roots
 
 OTHER = "what you saved is no checkpoint of this log, or was changed since"
 SHORTER = "the log was cut off or put back since you saw it, or the export is older than what you saw"
@@ -27,6 +27,7 @@ def check_seen(
     Raises:
         VerificationError: It does not extend one, or one is not the log's.
     """
+    roots = Roots(bundle, checkpoint.size)
     for name, note in seen.items():
         try:
             saved = Checkpoint.parse(open_by_one(note, keys, verify))
@@ -38,7 +39,7 @@ def check_seen(
         if saved.size > checkpoint.size:
             detail = f"has {saved.size:,} entries, the export only {checkpoint.size:,}"
             raise VerificationError("seen", detail, where=name, meaning=SHORTER)
-        if root_at(bundle, checkpoint.size, saved.size) != saved.root:
+        if roots.at(saved.size) != saved.root:
             detail = f"has another root over {saved.size:,} entries than the export"
             meaning = FORKED if saved.size == checkpoint.size else REWRITTEN
             raise VerificationError("seen", detail, where=name, meaning=meaning)

@@ -34,7 +34,7 @@ CLOCK_TOLERANCE = SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appended:
-    """What a batch came to: its entries, the head after it, the leader's number, the edge's tiles before and after it."""
+    """What a batch came to: its entries, the head after it, the leader's number, the edge's tiles before and after."""
 
     entries: int
     head: Head

@@ -59,7 +59,7 @@ class LedgerStatus:
 class AuditService:
     """What compliance officers and auditors do with the log."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a log is known by
         self,
         db: Database,
         inbox: Inbox,
@@ -69,6 +69,7 @@ class AuditService:
         export_key: SigningKey,
         software: str,
         new_export: Callable[[], str],
+        policy: bytes = b"",
         retired: Sequence[VerifierKey] = (),
     ) -> None:
         self._db = db
@@ -79,7 +80,7 @@ class AuditService:
         self._export_key = export_key
         self._software = software
         self._new_export = new_export
-        self.policy = b""
+        self._policy = policy
 
     @property
     def log_key(self) -> VerifierKey:
@@ -276,7 +277,7 @@ class AuditService:
             size=size,
             root=_root_of(note),
             checkpoint=note,
-            policy=self.policy,
+            policy=self._policy,
         )
         scope = Scope.parse(str(_data(row)["scope"]))
         if scope is None:

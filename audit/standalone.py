@@ -9,7 +9,6 @@ import base64
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from audit.files import Folder, read_vkeys
@@ -17,17 +16,15 @@ from audit.key_history import parse_statements
 from audit.keys import verify_signature
 from audit.note import NoteError, VerifierKey
 from audit.offline import verify_folder
-from audit.parts import Report
+from audit.parts import Report, VerificationError
 from audit.printable import printable
-from audit.proof import EntryProof
+from audit.proof_check import Trust, check_proof
 from audit.quorum import Policy, PolicyError, parse_policy, witnessed
 from audit.stamped import Authorities, describe, load_authorities, verify_timestamps
-from audit.succession import follow
 from audit.timestamps import Timestamp
 from audit.trail import TrailReport, is_trail, verify_trail
 from audit.tree import ProofError
 from audit.tsp import TimestampError
-from audit.verify import VerificationError, strict_json
 
 INTERRUPTED = 130
 LARGE = 50_000
@@ -69,15 +66,6 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     sys.stdout.write("\n".join(lines) + "\n")
     return 0 if lines[-1] == "VALID." else 1
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """The log's keys and its root's key, as the caller got them, and what is said of their successors."""
-
-    keys: list[VerifierKey]
-    root: VerifierKey | None
-    statements: list[bytes]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -137,20 +125,20 @@ def _timestamps(found: list[Timestamp], authorities: Authorities | None) -> list
 
 
 def _proof(file: Path, trust: Trust, policy: Policy | None) -> list[str]:
-    proof = EntryProof.parse(file.read_bytes())
-    keys = follow(trust.keys, trust.statements, trust.root, verify_signature)
-    checkpoint = proof.verify(keys, verify_signature)
-    entry = json.dumps(strict_json(proof.extra), ensure_ascii=False, sort_keys=True)
+    found = check_proof(file.read_bytes(), trust, policy, verify_signature)
     return [
-        f"✓ checkpoint of {keys[0].name}, {checkpoint.size:,} entries",
-        *_witnesses(proof.note, keys, policy),
-        f"✓ entry {proof.index:,}: {printable(entry, 2_000)}",
+        f"✓ checkpoint of {found.key.name}, {found.checkpoint.size:,} entries",
+        *_cosigned(found.witnesses),
+        f"✓ entry {found.index:,}: {printable(json.dumps(found.entry, ensure_ascii=False, sort_keys=True), 2_000)}",
         "VALID.",
     ]
 
 
 def _witnesses(note: bytes, keys: Sequence[VerifierKey], policy: Policy | None) -> list[str]:
-    if policy is None:
+    return _cosigned(None if policy is None else witnessed(note, keys, policy, verify_signature))
+
+
+def _cosigned(names: list[str] | None) -> list[str]:
+    if names is None:
         return []
-    names = ", ".join(printable(name) for name in witnessed(note, keys, policy, verify_signature))
-    return [f"✓ cosigned by {names or 'nobody, and nobody is needed'}"]
+    return [f"✓ cosigned by {', '.join(map(printable, names)) or 'nobody, and nobody is needed'}"]

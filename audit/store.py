@@ -1,7 +1,7 @@
 """SQL of the ledger, on an open connection; the caller owns the transaction."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -167,6 +167,12 @@ class LedgerStore:
         """The entry at ``position``."""
         row = (await self._tx.execute(select(ledger_entry).where(ledger_entry.c.position == position))).one_or_none()
         return None if row is None else entry_row(row)
+
+    async def of_kinds(self, kinds: Collection[str], before: int) -> list[EntryRow]:
+        """The entries of ``kinds`` before position ``before``, in order; for kinds of which there are few."""
+        where = (ledger_entry.c.kind.in_(kinds), ledger_entry.c.position < before)
+        rows = await self._tx.execute(select(ledger_entry).where(*where).order_by(ledger_entry.c.position))
+        return [entry_row(row) for row in rows]
 
     async def covered(self, position: int) -> tuple[EntryRow, list[tuple[int, bytes]]] | None:
         """The entry at ``position``, and size and note of each checkpoint that covers it, the one to prefer first.

@@ -79,21 +79,33 @@ def tile_width(size: int, level: int, index: int) -> int:
     return min(TILE_WIDTH, (size >> level * TILE_HEIGHT) - index * TILE_WIDTH)
 
 
-def root_at(bundle: Bundle, whole: int, size: int) -> bytes:
-    """The root over the first ``size`` entries of a bundle's log of ``whole`` entries, from its checked tiles.
+class Roots:
+    """The roots of a bundle's log at smaller sizes, from its tiles; asked for in order it reads each tile about once.
 
-    To be asked for once :func:`check_entries` found that the tiles lead to the root of the checkpoint. Reads a few
-    tiles a level, whatever the size.
-
-    Raises:
-        VerificationError: A tile was taken away since.
-        ValueError: ``size`` is not in ``0 … whole``.
+    To be asked for once :func:`check_entries` found that the tiles lead to the root of the checkpoint.
     """
-    if not 0 <= size <= whole:
-        raise ValueError(f"no root at {size} of a log of {whole} entries")
 
-    def tile(level: int, index: int) -> Sequence[bytes]:
-        width = tile_width(whole, level, index)
-        return decode_tile(read_part(bundle, tile_path(level, index, width), "tiles"), width)
+    def __init__(self, bundle: Bundle, size: int) -> None:
+        self._bundle = bundle
+        self.size = size
+        self._held: dict[int, tuple[int, Sequence[bytes]]] = {}
 
-    return read_frontier(size, TileHashes(tile)).root()
+    def at(self, size: int) -> bytes:
+        """The root over the first ``size`` entries.
+
+        Raises:
+            VerificationError: A tile was taken away since.
+            ValueError: ``size`` is not in ``0 … self.size``.
+        """
+        if not 0 <= size <= self.size:
+            raise ValueError(f"no root at {size} of a log of {self.size} entries")
+        return read_frontier(size, TileHashes(self._tile)).root()
+
+    def _tile(self, level: int, index: int) -> Sequence[bytes]:
+        held = self._held.get(level)
+        if held is not None and held[0] == index:
+            return held[1]
+        width = tile_width(self.size, level, index)
+        hashes = decode_tile(read_part(self._bundle, tile_path(level, index, width), "tiles"), width)
+        self._held[level] = index, hashes
+        return hashes

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from audit.note import Checkpoint, NoteError, VerifierKey, Verify, open_by_one
 from audit.parts import Bundle, VerificationError, read_part
-from audit.tiles import TILE_WIDTH, TileError, TileHashes, decode_tile, tile_path
-from audit.tree import read_frontier
+from audit.structure import Roots
+from audit.tiles import TileError
 from audit.tsp import TimestampError, Token, read_response
 
 FOLDER = "timestamps/"
@@ -72,7 +72,7 @@ def _sizes(names: set[str]) -> list[int]:
     return sorted(found)
 
 
-def _check(bundle: Bundle, size: int, roots: "Roots", keys: Sequence[VerifierKey], verify: Verify) -> Timestamp:
+def _check(bundle: Bundle, size: int, roots: Roots, keys: Sequence[VerifierKey], verify: Verify) -> Timestamp:
     note = read_part(bundle, note_name(size), "timestamps")
     try:
         stamped = Checkpoint.parse(open_by_one(note, keys, verify))
@@ -94,25 +94,3 @@ def _check(bundle: Bundle, size: int, roots: "Roots", keys: Sequence[VerifierKey
 
 def _wrong(where: str, detail: str) -> VerificationError:
     return VerificationError("timestamps", detail, where=where, meaning=FORGED)
-
-
-class Roots:
-    """The log's roots at smaller sizes, from the bundle's tiles; asked for in order it reads each tile about once."""
-
-    def __init__(self, bundle: Bundle, size: int) -> None:
-        self._bundle = bundle
-        self.size = size
-        self._held: dict[int, tuple[int, Sequence[bytes]]] = {}
-
-    def at(self, size: int) -> bytes:
-        """The root over the first ``size`` entries."""
-        return read_frontier(size, TileHashes(self._tile)).root()
-
-    def _tile(self, level: int, index: int) -> Sequence[bytes]:
-        held = self._held.get(level)
-        if held is not None and held[0] == index:
-            return held[1]
-        width = min(TILE_WIDTH, (self.size >> 8 * level) - index * TILE_WIDTH)
-        hashes = decode_tile(read_part(self._bundle, tile_path(level, index, width), "tiles"), width)
-        self._held[level] = index, hashes
-        return hashes

@@ -21,8 +21,17 @@ from audit.disclosures import check_disclosures
 from audit.entry import EntryError, parse_entry
 from audit.index import INDEX_KIND, ROOM, Scope, decode
 from audit.key_history import check_keys, opening_checkpoint
-from audit.manifest import GUIDE, NO_TIME, check_files, check_key_files, checkpoint_summary, has_time, hashes_in
-from audit.note import Checkpoint, NoteError, VerifierKey, Verify, split_note
+from audit.manifest import (
+    GUIDE,
+    NO_TIME,
+    OF_ANOTHER,
+    check_files,
+    check_key_files,
+    checkpoint_summary,
+    has_time,
+    open_manifest,
+)
+from audit.note import Checkpoint, VerifierKey, Verify, split_note
 from audit.parts import (
     CHANGED,
     CHECKPOINT,
@@ -30,9 +39,6 @@ from audit.parts import (
     GAP,
     LOG_KEY,
     MALFORMED,
-    MANIFEST,
-    MANIFEST_SIGNATURE,
-    NAMESPACE,
     SIGNERS,
     STATEMENTS,
     Bundle,
@@ -41,7 +47,6 @@ from audit.parts import (
     read_part,
     strict_json,
 )
-from audit.sshsig import SshSignatureError, ssh_verify
 from audit.succession import KEY_KINDS, LogKeys
 from audit.tree import ProofError, leaf_hash, verify_inclusion
 
@@ -221,30 +226,21 @@ def _check_count(bundle: Bundle, report: TrailReport, index: _Proven) -> None:
 def _check_manifest(
     bundle: Bundle, report: TrailReport, opening: _Proven, exported: _Proven, log_keys: LogKeys, verify: Verify
 ) -> None:
-    """Check the manifest's signature by the export key that the log itself names, then every file against it."""
-    manifest, signature = read_part(bundle, MANIFEST, "manifest"), read_part(bundle, MANIFEST_SIGNATURE, "manifest")
-    try:
-        export_key = VerifierKey.parse(str(opening.body["data"]["export_key"]))
-        ssh_verify(manifest, NAMESPACE, export_key.public_key, signature, verify)
-        listed = strict_json(manifest)
-        files = hashes_in(listed["files"])
-        expected = {**_summary(report), **_recorded(report, exported)}
-        fits = canonical_json({name: listed[name] for name in expected}) == canonical_json(expected)
-        fits = fits and listed.keys() == expected.keys() | FREE
-        timely = has_time(listed, exported.body["at"])
-    except KeyError as error:
-        raise VerificationError("manifest", f"has no {error.args[0]}", where=MANIFEST, meaning=CHANGED) from None
-    except (NoteError, SshSignatureError, CanonicalError, ValueError, TypeError, RecursionError) as error:
-        raise VerificationError("manifest", str(error), where=MANIFEST, meaning=CHANGED) from None
-    if not fits:
-        raise VerificationError("manifest", "is of another export", where=MANIFEST, meaning=CHANGED)
-    if not timely:
-        raise VerificationError("manifest", NO_TIME, where=MANIFEST, meaning=CHANGED)
+    """Check the manifest, then every file against it."""
+    expected = {**_summary(report), **_recorded(report, exported)}
+
+    def judge(listed: dict[str, Any]) -> str | None:
+        said = canonical_json({name: listed[name] for name in expected})
+        if said != canonical_json(expected) or listed.keys() != expected.keys() | FREE:
+            return OF_ANOTHER
+        return None if has_time(listed, exported.body["at"]) else NO_TIME
+
+    manifest = open_manifest(bundle, opening.body, verify, judge)
     needed = {CHECKPOINT, LOG_KEY, SIGNERS, DISCLOSURES, FRAME, INDEX}
     pages = {trail_path(page) for page in range(len(_page_names(bundle)))}
-    report.files = check_files(bundle, files, needed | pages, known=lambda name: name in (GUIDE, STATEMENTS))
-    check_key_files(bundle, log_keys, export_key)
-    report.export = str(listed["export"])
+    report.files = check_files(bundle, manifest.files, needed | pages, known=lambda name: name in (GUIDE, STATEMENTS))
+    check_key_files(bundle, log_keys, manifest.export_key)
+    report.export = str(manifest.listed["export"])
 
 
 def _summary(report: TrailReport) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib import resources
 
-from audit.bundle import ExportFile, ExportOrder, disclosure_lines, export_file, key_changes, read_statements
+from audit.bundle import ExportFile, ExportOrder, disclosure_lines, export_file, read_statements
 from audit.entry import Disclosure
 from audit.index import Index, Scope, counts_of, decode, encode
 from audit.index_store import IndexStore
@@ -27,6 +27,7 @@ from audit.parts import (
 )
 from audit.sshsig import ssh_sign
 from audit.store import EntryRow, LedgerStore
+from audit.succession import KEY_KINDS
 from audit.tiles import TileHashes
 from audit.trail import FORMAT, FRAME, INDEX, trail_path
 from audit.tree import inclusion_proof
@@ -89,7 +90,7 @@ class _Writer:
             first, exported, index = [
                 await store.entry(position) for position in (0, order.export.position, order.index)
             ]
-            frame = [first, *await key_changes(store, order.export.size), exported, index]
+            frame = [first, *await store.of_kinds(KEY_KINDS, order.export.size), exported, index]
             yield FRAME, await self._lines([row for row in frame if row is not None], store)
             yield INDEX, await self._index(IndexStore(connection))
         statements = await read_statements(self._db, order.export.size)

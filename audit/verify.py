@@ -17,24 +17,14 @@ from audit.manifest import check_manifest
 from audit.note import Checkpoint, VerifierKey, Verify, split_note
 from audit.parts import (
     CHANGED,
-    CHECKPOINT,
-    DISCLOSURES,
-    FORMAT,
     INDEXES,
-    LOG_KEY,
     MALFORMED,
-    MANIFEST,
-    MANIFEST_SIGNATURE,
-    NAMESPACE,
-    SIGNERS,
     Bundle,
     Report,
     Run,
     Scratch,
     VerificationError,
     one_by_one,
-    signers_line,
-    strict_json,
 )
 from audit.printable import printable
 from audit.seen import check_seen
@@ -42,25 +32,6 @@ from audit.stretch import entry_at
 from audit.structure import Progress, check_entries
 from audit.timestamps import check_timestamps
 from audit.walk import Walk
-
-__all__ = [
-    "CHANGED",
-    "CHECKPOINT",
-    "DISCLOSURES",
-    "FORMAT",
-    "LOG_KEY",
-    "MANIFEST",
-    "MANIFEST_SIGNATURE",
-    "NAMESPACE",
-    "SIGNERS",
-    "Bundle",
-    "Progress",
-    "Report",
-    "VerificationError",
-    "signers_line",
-    "strict_json",
-    "verify_bundle",
-]
 
 
 def verify_bundle(

@@ -39,7 +39,7 @@ from bridge.timestamps import open_timestamps
 from bridge.version import SOFTWARE
 from bridge.web.pages import Pages, add_static
 from bridge.wellknown import add_health, add_well_known
-from bridge.witness.rounds import open_rounds
+from bridge.witness.rounds import named_witnesses, open_rounds
 from config.clock import Clock, SteadyClock
 from config.db import Database, DatabaseUnavailableError, Lease
 from config.errors import ConclaveError
@@ -230,8 +230,9 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
     reconciler = Reconciler(db, homeserver, publisher, passes, bot, clock)
     mailbox = Mailbox(clock, helper=helper_user_id(settings), bot=bot, enabled=settings.helper.enabled)
     feed = Feed(db, clock, homeserver, bot=bot, changed=reconciler.wake, mailbox=mailbox)
-    audit = _audit(clock, db, keys, api)
-    witnesses = open_rounds(settings.witnesses, audit, clock)
+    named = named_witnesses(settings.witnesses, keys.log.current)
+    audit = _audit(clock, db, keys, api, b"" if named is None else named.text)
+    witnesses = open_rounds(settings.witnesses, named, audit, clock)
     return Services(
         settings=settings,
         clock=clock,
@@ -273,7 +274,7 @@ def _partnerships(settings: Settings, clock: Clock, db: Database, api: Inbox) ->
     )
 
 
-def _audit(clock: Clock, db: Database, keys: Keys, api: Inbox) -> AuditService:
+def _audit(clock: Clock, db: Database, keys: Keys, api: Inbox, policy: bytes) -> AuditService:
     return AuditService(
         db,
         api,
@@ -283,6 +284,7 @@ def _audit(clock: Clock, db: Database, keys: Keys, api: Inbox) -> AuditService:
         software=SOFTWARE,
         new_export=lambda: _new_id("exp"),
         retired=retired_keys(keys.log),
+        policy=policy,
     )
 
 

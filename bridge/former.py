@@ -7,12 +7,11 @@ from audit.bundle import disclosure_lines
 from audit.former_store import FormerLog, FormerStore
 from audit.key_history import statement_lines
 from audit.note import VerifierKey, split_note
-from audit.parts import INDEXES, STATEMENTS
+from audit.parts import CHECKPOINT, DISCLOSURES, INDEXES, LOG_KEY, SIGNERS, STATEMENTS, signers_line
 from audit.succession import KEY_KINDS, KeyStatement
 from audit.tiles import TILE_WIDTH, Edge, bundle_widths, encode_bundle, entries_path, tile_path, tile_widths
 from audit.timestamps import note_name, token_name
 from audit.tree import leaf_hash
-from audit.verify import CHECKPOINT, DISCLOSURES, LOG_KEY, SIGNERS, signers_line
 from config.db import Database
 
 SUCCESSION = "succession.note"

@@ -15,7 +15,6 @@ from config.clock import Clock
 from config.db import Database
 
 SIGNER = system_actor("signer")
-_MORE = 1_000
 
 
 async def enter_key_statements(db: Database, known: KnownKeys, clock: Clock) -> None:
@@ -70,11 +69,7 @@ async def _keys_of_log(tx: AsyncConnection) -> LogKeys | None:
     first = await store.entry(0)
     if first is None:
         return None
-    notes = []
-    for kind in KEY_KINDS:
-        rows = await store.page(start=0, limit=_MORE, kind=kind, room=None)
-        notes += [(row.position, json.loads(row.body)) for row in rows]
-    bodies = [body for _, body in sorted(notes, key=lambda item: item[0])]
+    bodies = [json.loads(row.body) for row in await store.of_kinds(KEY_KINDS, (await store.head()).size)]
     bodies += map(json.loads, await store.waiting(*KEY_KINDS))
     try:
         keys = LogKeys.opened(json.loads(first.body)["data"], verify_signature)

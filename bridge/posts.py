@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import structlog
 
+from audit.index import INDEX_KIND
 from audit.service import AuditService
 from audit.store import EntryRow, LedgerStore
 from bridge import metrics
@@ -25,7 +26,7 @@ log = structlog.get_logger()
 
 LOOK_MS = MINUTE
 PAGE = 200
-DERIVED = frozenset({"index.published"})
+DERIVED = frozenset({INDEX_KIND})
 """Kinds of entries that follow from others by themselves."""
 
 

@@ -12,9 +12,10 @@ from cryptography.x509 import Certificate
 
 from audit.printable import printable
 from audit.service import AuditService
+from audit.stamped import load_authorities
 from audit.store import LedgerHead, LedgerStore
 from audit.timestamp_store import TimestampRow, TimestampStore
-from audit.tsa import read_authorities, verify_token
+from audit.tsa import verify_token
 from audit.tsp import MEDIA_REPLY, MEDIA_REQUEST, TimestampError, TimestampRequest, read_response
 from bridge import metrics
 from config.clock import MINUTE, SECOND, Clock, Millis, iso
@@ -58,7 +59,7 @@ def open_timestamps(
 
 def _load(path: Path) -> Sequence[Certificate]:
     try:
-        return read_authorities(path.read_bytes())
+        return load_authorities(path)
     except (OSError, TimestampError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise TimestampSettingsError(f"cannot use {path}: {reason}", hint="see timestamps.ca_file") from None

@@ -12,9 +12,9 @@ from enum import StrEnum
 from typing import Any
 
 from audit.canonical import canonical_json
+from audit.parts import CHECKPOINT, DISCLOSURES, MANIFEST, MANIFEST_SIGNATURE
 from audit.tiles import encode_bundle
 from audit.trail import INDEX
-from audit.verify import CHECKPOINT, DISCLOSURES, MANIFEST, MANIFEST_SIGNATURE
 from tests.ledger import EXPORT_KEY, LOG_KEY, ORIGIN, Files, entries_of, relogged, resealed, signed, signing_key
 from tests.trails import PAGE, edited, recounted
 

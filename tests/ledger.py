@@ -14,13 +14,13 @@ from audit.entry import Draft, person_actor, system_actor, user_actor
 from audit.inbox import Inbox
 from audit.keys import SigningKey, verify_ed25519
 from audit.note import Checkpoint, open_note, sign_note
+from audit.parts import CHECKPOINT, MANIFEST, MANIFEST_SIGNATURE, NAMESPACE
 from audit.sequencer import Sequencer
 from audit.signer import LocalSigner
 from audit.sshsig import ssh_sign
 from audit.store import LedgerStore
 from audit.tiles import Edge, bundle_widths, decode_bundle, encode_bundle, entries_path, tile_path
 from audit.tree import leaf_hash
-from audit.verify import CHECKPOINT, MANIFEST, MANIFEST_SIGNATURE, NAMESPACE
 from config.db import Database
 from tests.fakes.hub import START, ManualClock
 

@@ -1,6 +1,5 @@
 """``conclave audit prove``, and the check of what it wrote: proofs that go alone."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -15,6 +14,7 @@ from bridge.cli.session import client_of
 
 if TYPE_CHECKING:
     from audit.note import VerifierKey
+    from audit.proof_check import ProofReport, Trust
     from audit.quorum import Policy
     from audit.stamped import Authorities
 
@@ -120,54 +120,44 @@ def _write(out: Path, data: bytes) -> None:
         raise CallFailedError(f"cannot write {out}: {error.strerror}", code="out", usage=True) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """The log's keys and its root's key, as whoever verifies got them."""
-
-    keys: "list[VerifierKey]"
-    root: "VerifierKey | None" = None
-
-
-def verify_proof(path: Path, trust: Trust, statements: Path | None, policy: "Policy | None", as_json: bool) -> None:
+def verify_proof(path: Path, trust: "Trust", statements: Path | None, policy: "Policy | None", as_json: bool) -> None:
     """Check a proof of one entry, and say what it proves.
 
     Raises:
         typer.Exit: 1, it does not hold.
     """
-    import json
-
     from audit.key_history import parse_statements
     from audit.keys import verify_signature
     from audit.note import NoteError
-    from audit.proof import EntryProof
-    from audit.quorum import witnessed
-    from audit.succession import follow
+    from audit.parts import VerificationError
+    from audit.proof_check import Trust, check_proof
     from audit.tree import ProofError
-    from audit.verify import VerificationError, strict_json
 
     try:
-        proof = EntryProof.parse(path.read_bytes())
         notes = [] if statements is None else parse_statements(statements.read_bytes())
-        keys = follow(trust.keys, [note.encode() for _, note in notes], trust.root, verify_signature)
-        checkpoint = proof.verify(keys, verify_signature)
-        witnesses = [] if policy is None else witnessed(proof.note, keys, policy, verify_signature)
-        entry = strict_json(proof.extra)
+        whole = Trust(trust.keys, trust.root, [note.encode() for _, note in notes])
+        found = check_proof(path.read_bytes(), whole, policy, verify_signature)
     except (OSError, NoteError, ProofError, VerificationError, ValueError, RecursionError) as error:
         if as_json:
             write_json({"valid": False, "detail": str(error)})
         else:
             say(f"INVALID: {printable(str(error))}.")
         raise typer.Exit(1) from None
+    _tell(found, as_json)
+
+
+def _tell(found: "ProofReport", as_json: bool) -> None:
+    import json
+
     if as_json:
-        counts = {"entry": proof.index, "size": checkpoint.size, "witnesses": witnesses}
-        write_json({"valid": True, **counts, "body": entry})
+        counts = {"entry": found.index, "size": found.checkpoint.size, "witnesses": found.witnesses or []}
+        write_json({"valid": True, **counts, "body": found.entry})
         return
-    say(f"  ✓ checkpoint   of {checkpoint.size:,} entries, signed by {keys[0].name}")
-    if policy is not None:
-        say(f"  ✓ witnesses    {', '.join(map(printable, witnesses)) or 'none needed'}")
-    say(
-        f"  ✓ entry {proof.index:,}".ljust(17) + printable(json.dumps(entry, ensure_ascii=False, sort_keys=True), 2_000)
-    )
+    say(f"  ✓ checkpoint   of {found.checkpoint.size:,} entries, signed by {found.key.name}")
+    if found.witnesses is not None:
+        say(f"  ✓ witnesses    {', '.join(map(printable, found.witnesses)) or 'none needed'}")
+    entry = json.dumps(found.entry, ensure_ascii=False, sort_keys=True)
+    say(f"  ✓ entry {found.index:,}".ljust(17) + printable(entry, 2_000))
     say("VALID.")
 
 

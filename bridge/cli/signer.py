@@ -86,32 +86,37 @@ def rotate(
     ] = None,
 ) -> None:
     """Replace the log's key: ask the root for it, then apply what it signed."""
-    from bridge.signer.statements import KeyStatementError
-
     if apply is not None:
-        note = read_file(apply)
-        with stopped(ctx, folder) as place:
-            statement = place.apply(note)
-            say(f"The log {statement.origin} has a new key. Give {place.vkey} to auditors and witnesses:")
-            for key in statement.new:
-                say(f"  {key}")
-            say(
-                "The old key signs no more."
-                if not statement.until
-                else f"The old key signs beside it until {_day(statement.until)}."
-            )
-        _tell_restart(folder)
+        _apply(ctx, folder, apply)
         return
     with _place(ctx, folder) as place:
         if out.exists():
             raise CallFailedError(f"{out} exists already", code="exists", hint="name another: --out", usage=True)
-        try:
-            out.write_bytes(place.prepare(recover=recover, overlap_days=overlap_days))
-        except OSError as error:
-            raise KeyStatementError(f"cannot write {out}: {error.strerror}") from None
+        _write_request(out, place.prepare(recover=recover, overlap_days=overlap_days))
     say(f"{out} written; nothing is changed yet. Where the root key is:")
     say(f"  conclave signer root sign {out} --root-key root.key --out rotation.signed")
     say("Back here, with hub and signer stopped:  conclave signer rotate --apply rotation.signed")
+
+
+def _write_request(out: Path, request: bytes) -> None:
+    from bridge.signer.statements import KeyStatementError
+
+    try:
+        out.write_bytes(request)
+    except OSError as error:
+        raise KeyStatementError(f"cannot write {out}: {error.strerror}") from None
+
+
+def _apply(ctx: typer.Context, folder: Path | None, signed: Path) -> None:
+    note = read_file(signed)
+    with stopped(ctx, folder) as place:
+        statement = place.apply(note)
+        say(f"The log {statement.origin} has a new key. Give {place.vkey} to auditors and witnesses:")
+        for key in statement.new:
+            say(f"  {key}")
+        until = f"The old key signs beside it until {_day(statement.until)}."
+        say(until if statement.until else "The old key signs no more.")
+    _tell_restart(folder)
 
 
 app.command()(succeed)

@@ -9,8 +9,8 @@ from audit.printable import printable
 from bridge.cli.output import say, write_json
 
 if TYPE_CHECKING:
+    from audit.proof_check import Trust
     from audit.trail import TrailReport
-    from bridge.cli.proving import Trust
 
 
 def check_trail(

@@ -1,6 +1,9 @@
 """``conclave audit verify``: an export or a proof, offline."""
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,15 +13,15 @@ from audit.printable import printable
 from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Json, say, write_json
 from bridge.cli.progress import progress_bar
-from bridge.cli.proving import Trust, read_policy, read_tsa_cert, verify_proof
+from bridge.cli.proving import read_policy, read_tsa_cert, verify_proof
 from bridge.cli.trails import check_trail
 
 if TYPE_CHECKING:
     from audit.note import VerifierKey
+    from audit.parts import Report
+    from audit.proof_check import Trust
     from audit.quorum import Policy
     from audit.stamped import Authorities
-    from audit.trail import TrailReport
-    from audit.verify import Report
 
 
 def verify(  # noqa: PLR0913, PLR0917  # a command's options
@@ -47,13 +50,9 @@ def verify(  # noqa: PLR0913, PLR0917  # a command's options
 ) -> None:
     """Check an export, every file of it, or a proof. Needs no network and no hub."""
     from audit.files import Folder
-    from audit.offline import verify_folder
-    from audit.stamped import verify_timestamps
     from audit.trail import is_trail
-    from audit.verify import VerificationError
 
-    trust, quorum = Trust(_read_keys(vkey), None if root is None else _read_keys(root)[0]), read_policy(policy)
-    authorities = read_tsa_cert(tsa_cert)
+    trust, quorum, authorities = _trust(vkey, root), read_policy(policy), read_tsa_cert(tsa_cert)
     if bundle.is_file():
         _refuse_extras(seen, authorities, "a proof")
         verify_proof(bundle, trust, statements, quorum, as_json)
@@ -61,17 +60,33 @@ def verify(  # noqa: PLR0913, PLR0917  # a command's options
     saved = _read_seen(seen or [])
     if not bundle.is_dir():
         raise CallFailedError(f"{bundle} is not a folder", code="bundle", hint="name the exported folder", usage=True)
-    try:
+    with _verdict(as_json):
         if is_trail(Folder(bundle)):
             _refuse_extras(seen, authorities, "a trail")
-            check_trail(bundle, trust, lambda found: None if quorum is None else _witnessed(found, quorum), as_json)
-            return
-        with progress_bar("entries") as progress:
-            report = verify_folder(
-                bundle, trust.keys, root=trust.root, seen=saved, processes=processes, progress=progress
-            )
-        witnesses = _witnessed(report, quorum)
-        authority = None if authorities is None else verify_timestamps(report.timestamps, authorities)
+            check_trail(bundle, trust, lambda found: _witnessed(found, quorum), as_json)
+        else:
+            _check_whole(bundle, trust, quorum, authorities, _Work(saved, processes), as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What an export is held against, and by how many processes."""
+
+    seen: dict[str, bytes]
+    processes: int | None
+
+
+@contextmanager
+def _verdict(as_json: bool) -> Iterator[None]:
+    """Say that the export is not valid, where that is found.
+
+    Raises:
+        typer.Exit: 1, it is not.
+    """
+    from audit.parts import VerificationError
+
+    try:
+        yield
     except VerificationError as error:
         if as_json:
             write_json({"valid": False, "check": error.check, "where": error.where, "detail": error.detail})
@@ -82,7 +97,27 @@ def verify(  # noqa: PLR0913, PLR0917  # a command's options
     except ChildProcessError as error:
         hint = "verify again, with --processes 1 if it does not help"
         raise CallFailedError(f"not verified: {error.strerror}", code="processes", hint=hint) from None
-    _tell(report, bundle, None if quorum is None else witnesses, authority, as_json)
+
+
+def _check_whole(  # what the command was told
+    bundle: Path, trust: "Trust", policy: "Policy | None", authorities: "Authorities | None", work: _Work, as_json: bool
+) -> None:
+    from audit.offline import verify_folder
+    from audit.stamped import verify_timestamps
+
+    with progress_bar("entries") as progress:
+        report = verify_folder(
+            bundle, trust.keys, root=trust.root, seen=work.seen, processes=work.processes, progress=progress
+        )
+    witnesses = _witnessed(report, policy)
+    authority = None if authorities is None else verify_timestamps(report.timestamps, authorities)
+    _tell(report, bundle, witnesses, authority, as_json)
+
+
+def _trust(vkey: Path, root: Path | None) -> "Trust":
+    from audit.proof_check import Trust
+
+    return Trust(_read_keys(vkey), None if root is None else _read_keys(root)[0])
 
 
 def _refuse_extras(seen: list[Path] | None, authorities: "Authorities | None", what: str) -> None:
@@ -148,19 +183,19 @@ def _tell(
     say(f"VALID. The same with tools of others: see {bundle / 'VERIFY.md'}")
 
 
-def _witnessed(report: "Report | TrailReport", policy: "Policy | None") -> list[str]:
-    """Who of the policy's witnesses cosigned the bundle's checkpoint.
+def _witnessed(report: "Report", policy: "Policy | None") -> list[str] | None:
+    """Who of the policy's witnesses cosigned the bundle's checkpoint; ``None`` where no policy was named.
 
     Raises:
         VerificationError: Not enough of them did.
     """
     from audit.keys import verify_signature
     from audit.note import NoteError
+    from audit.parts import CHECKPOINT, VerificationError
     from audit.quorum import witnessed
-    from audit.verify import CHECKPOINT, VerificationError
 
     if policy is None:
-        return []
+        return None
     try:
         return witnessed(report.note, report.keys, policy, verify_signature)
     except NoteError as error:

@@ -16,7 +16,8 @@ import aiohttp
 from audit.files import Folder
 from audit.keys import verify_signature
 from audit.note import VerifierKey
-from audit.verify import VerificationError, verify_bundle
+from audit.parts import VerificationError
+from audit.verify import verify_bundle
 from bridge.cli.audit import fetch_bundle
 from bridge.cli.client import HubClient
 from bridge.demo.people import Plain, Reader, close_all

@@ -15,8 +15,8 @@ from aiohttp import web
 from audit.heads import read_head
 from audit.keys import KeyFileError
 from audit.note import Checkpoint, NoteError
-from audit.signer import SignerRefusedError
-from bridge.signer.folder import SignerFolder
+from audit.signer import CheckpointSigner, SignerRefusedError
+from bridge.signer.folder import KnownKeys, SignerFolder
 from config.errors import ConclaveError
 from config.state import DirectoryLock
 
@@ -59,9 +59,23 @@ def signer_app(folder: Path) -> web.Application:
         KeyFileError, SignerRefusedError: Keys or memory are missing or broken; nothing is signed.
     """
     place = signer_folder(folder)
-    signer, known = place.open(), place.known()
+    calls = _Calls(place.open(), place.known())
+    app = web.Application(client_max_size=MAX_REQUEST)
+    app.router.add_get("/vkey", calls.vkey)
+    app.router.add_get("/head", calls.head)
+    app.router.add_post("/sign", calls.sign)
+    return app
 
-    async def vkey(_request: web.Request) -> web.Response:
+
+class _Calls:
+    """What may be asked of the signer."""
+
+    def __init__(self, signer: CheckpointSigner, known: KnownKeys) -> None:
+        self._signer = signer
+        self._known = known
+
+    async def vkey(self, _request: web.Request) -> web.Response:
+        known = self._known
         return web.json_response(
             {
                 "vkey": str(known.current[0]),
@@ -72,11 +86,11 @@ def signer_app(folder: Path) -> web.Application:
             }
         )
 
-    async def head(_request: web.Request) -> web.Response:
-        found = await signer.head()
+    async def head(self, _request: web.Request) -> web.Response:
+        found = await self._signer.head()
         return web.json_response({"size": found.size, "root": _encode(found.root)})
 
-    async def sign(request: web.Request) -> web.Response:
+    async def sign(self, request: web.Request) -> web.Response:
         try:
             body: dict[str, Any] = await request.json()
             checkpoint = Checkpoint.parse(str(body["checkpoint"]))
@@ -84,17 +98,11 @@ def signer_app(folder: Path) -> web.Application:
         except (KeyError, TypeError, ValueError, binascii.Error, NoteError) as error:
             return web.json_response({"error": f"not a request to sign: {error}"}, status=400)
         try:
-            note = await signer.sign(checkpoint, proof)
+            note = await self._signer.sign(checkpoint, proof)
         except SignerRefusedError as error:
             log.error("signer_refused", reason=error.message)
             return web.json_response({"error": error.message, "hint": error.hint}, status=409)
         return web.json_response({"note": note.decode()})
-
-    app = web.Application(client_max_size=MAX_REQUEST)
-    app.router.add_get("/vkey", vkey)
-    app.router.add_get("/head", head)
-    app.router.add_post("/sign", sign)
-    return app
 
 
 async def run_signer(folder: Path, socket: Path, *, say: Callable[[str], None]) -> None:

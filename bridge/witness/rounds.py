@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -42,26 +43,34 @@ class WitnessPolicyError(ConclaveError):
     code = "witness_policy"
 
 
-def open_rounds(settings: WitnessSettings, audit: AuditService, clock: Clock) -> "WitnessRounds | None":
-    """The rounds to the log's witnesses, where the settings name a policy; exports take that file along.
+@dataclass(frozen=True, slots=True)
+class NamedWitnesses:
+    """The policy of witnesses that the settings name, and its file's bytes, which exports take along."""
+
+    policy: Policy
+    text: bytes
+
+
+def named_witnesses(settings: WitnessSettings, log_keys: Sequence[VerifierKey]) -> NamedWitnesses | None:
+    """The witnesses of the log with ``log_keys``, where the settings name some.
 
     Raises:
-        WitnessPolicyError: It cannot be used.
+        WitnessPolicyError: The policy cannot be read, is malformed, or is for other logs.
     """
-    if settings.policy is None:
+    return None if settings.policy is None else _load_policy(settings.policy, log_keys)
+
+
+def open_rounds(
+    settings: WitnessSettings, named: NamedWitnesses | None, audit: AuditService, clock: Clock
+) -> "WitnessRounds | None":
+    """The rounds to the witnesses that are ``named``."""
+    if named is None:
         return None
-    policy, text = _load_policy(settings.policy, audit.log_keys)
-    audit.policy = text
     max_age = round(settings.max_age_minutes * MINUTE)
-    return WitnessRounds(audit, policy, clock, every_s=settings.every_seconds, max_age_ms=max_age)
+    return WitnessRounds(audit, named.policy, clock, every_s=settings.every_seconds, max_age_ms=max_age)
 
 
-def _load_policy(path: Path, log_keys: Sequence[VerifierKey]) -> tuple[Policy, bytes]:
-    """The policy in the file ``path``, for the log with ``log_keys``, and the file's bytes.
-
-    Raises:
-        WitnessPolicyError: It cannot be read, is malformed, or is for other logs.
-    """
+def _load_policy(path: Path, log_keys: Sequence[VerifierKey]) -> NamedWitnesses:
     try:
         text = path.read_bytes()
         policy = parse_policy(text)
@@ -71,7 +80,7 @@ def _load_policy(path: Path, log_keys: Sequence[VerifierKey]) -> tuple[Policy, b
         raise WitnessPolicyError(f"{path} is no policy of witnesses: {error}", hint="see docs/witnesses.md") from None
     if not set(log_keys) & set(policy.logs):
         raise WitnessPolicyError(f"{path} does not name this hub's log", hint=f"add the line: log {log_keys[0]}")
-    return policy, text
+    return NamedWitnesses(policy, text)
 
 
 class WitnessRounds:

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from audit.keys import verify_ed25519
-from audit.verify import CHECKPOINT, DISCLOSURES, MANIFEST, MANIFEST_SIGNATURE, verify_bundle
+from audit.parts import CHECKPOINT, DISCLOSURES, MANIFEST, MANIFEST_SIGNATURE
+from audit.verify import verify_bundle
 from benchmarks.large_log import LargeLog
 from benchmarks.large_log import export as export_large
 from config.db import Database

@@ -14,7 +14,7 @@ from audit.indexes import read_seeds
 from audit.key_history import parse_statements
 from audit.keys import KeyFileError, verify_signature
 from audit.note import Checkpoint, open_note
-from audit.parts import DISCLOSURES, INDEXES, STATEMENTS, one_by_one
+from audit.parts import CHECKPOINT, DISCLOSURES, INDEXES, STATEMENTS, Report, one_by_one
 from audit.sequencer import Sequencer
 from audit.signer import LocalSigner
 from audit.store import CosignedRow, LedgerStore
@@ -31,7 +31,6 @@ from audit.tables import (
 )
 from audit.timestamp_store import TimestampRow, TimestampStore
 from audit.tree import EMPTY_ROOT
-from audit.verify import CHECKPOINT, Report
 from audit.walk import Walk
 from bridge.former import COSIGNED
 from bridge.signer.closing import apply_succession, prepare_succession

@@ -12,10 +12,10 @@ from audit.files import read_vkeys
 from audit.key_history import parse_statements
 from audit.keys import KeyFileError, SigningKey, read_key, verify_signature
 from audit.note import NoteError, VerifierKey, open_note, split_note
-from audit.parts import STATEMENTS
+from audit.parts import LOG_KEY, STATEMENTS, VerificationError
 from audit.proof import EntryProof
 from audit.succession import follow
-from audit.verify import LOG_KEY, VerificationError, verify_bundle
+from audit.verify import verify_bundle
 from bridge.signer.folder import SignerFolder
 from bridge.signer.service import create_signer
 from bridge.signer.statements import KeyStatementError, sign_as_root

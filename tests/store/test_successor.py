@@ -14,12 +14,12 @@ from audit.files import read_vkeys
 from audit.heads import read_head, write_head
 from audit.keys import KeyFileError, SigningKey, read_key, verify_signature
 from audit.note import Checkpoint, NoteError, open_note
-from audit.parts import STATEMENTS, one_by_one
+from audit.parts import CHECKPOINT, DISCLOSURES, LOG_KEY, STATEMENTS, Report, VerificationError, one_by_one
 from audit.signer import LocalSigner, SignerRefusedError
 from audit.structure import check_entries
 from audit.succession import KeyStatement, open_statement
 from audit.tree import Head
-from audit.verify import CHECKPOINT, DISCLOSURES, LOG_KEY, Report, VerificationError, verify_bundle
+from audit.verify import verify_bundle
 from audit.walk import Walk
 from bridge.former import SUCCESSION, former_files, former_logs
 from bridge.signer.closing import apply_succession, prepare_succession

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from audit.keys import verify_ed25519
-from audit.parts import Report, VerificationError
+from audit.parts import CHECKPOINT, Report, VerificationError
 from audit.trail import verify_trail
-from audit.verify import CHECKPOINT, verify_bundle
+from audit.verify import verify_bundle
 from config.db import Database
 from tests.attacks import ATTACKS, TRAIL_ATTACKS, Attack, Needs, Scene, TrailAttack, table
 from tests.ledger import LOG_KEY, Files, export, make_log, sample

@@ -10,12 +10,12 @@ import pytest
 from audit.canonical import canonical_json
 from audit.keys import verify_ed25519
 from audit.note import Checkpoint, sign_note
-from audit.parts import Report, VerificationError
+from audit.parts import CHECKPOINT, Report, VerificationError
 from audit.seen import FORKED, OTHER, REWRITTEN, SHORTER
-from audit.structure import root_at, tile_width
+from audit.structure import Roots, tile_width
 from audit.tiles import tile_widths
 from audit.tree import EMPTY_ROOT, Frontier, leaf_hash
-from audit.verify import CHECKPOINT, verify_bundle
+from audit.verify import verify_bundle
 from config.db import Database
 from tests.ledger import LOG_KEY, ORIGIN, Files, entries_of, export, make_log, relogged, sample, signing_key
 
@@ -70,16 +70,16 @@ def test_signatures_of_others_in_a_saved_checkpoint_are_passed_over(bundles: Map
 
 def test_every_size_of_a_log_can_have_been_seen(bundles: Mapping[int, Files]) -> None:
     frontier, bundle = Frontier(), bundles[700]
-    assert root_at(bundle, 700, 0) == EMPTY_ROOT
+    assert Roots(bundle, 700).at(0) == EMPTY_ROOT
     for size, entry in enumerate(entries_of(bundle), start=1):
         frontier = frontier.extend([leaf_hash(entry)])
-        assert root_at(bundle, 700, size) == frontier.root(), size
+        assert Roots(bundle, 700).at(size) == frontier.root(), size
 
 
 @pytest.mark.parametrize("size", [-1, 701])
 def test_there_is_no_root_beyond_the_log(bundles: Mapping[int, Files], size: int) -> None:
     with pytest.raises(ValueError, match=f"no root at {size} of a log of 700 entries"):
-        root_at(bundles[700], 700, size)
+        Roots(bundles[700], 700).at(size)
 
 
 def test_the_width_of_a_tile_is_that_of_the_list_of_tiles() -> None:

@@ -9,11 +9,12 @@ import pytest
 
 from audit.keys import verify_ed25519
 from audit.note import Checkpoint, sign_note
+from audit.parts import CHECKPOINT, Report, VerificationError
 from audit.stamped import describe, load_authorities, verify_timestamps
 from audit.timestamp_store import TimestampRow, TimestampStore
 from audit.timestamps import FOLDER, FORGED, note_name, token_name
 from audit.tsp import TimestampError, TimestampRequest
-from audit.verify import CHECKPOINT, Report, VerificationError, verify_bundle
+from audit.verify import verify_bundle
 from config.db import Database
 from tests.ledger import LOG_KEY, ORIGIN, Files, export, make_log, resealed, sample, signing_key
 from tests.stamped import SIZES, Stamped, stamped_export

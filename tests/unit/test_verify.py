@@ -15,9 +15,10 @@ from sqlalchemy import delete
 from audit.files import Folder, read_vkeys
 from audit.keys import verify_ed25519
 from audit.note import NoteError
+from audit.parts import CHANGED, MANIFEST, Bundle, Report, VerificationError
 from audit.tables import ledger_disclosure
 from audit.tiles import decode_bundle, encode_bundle
-from audit.verify import CHANGED, MANIFEST, Bundle, Report, VerificationError, verify_bundle
+from audit.verify import verify_bundle
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, export, make_log, resealed, sample, signed
 

@@ -12,8 +12,7 @@ from audit.canonical import canonical_json
 from audit.entry import Disclosure
 from audit.keys import verify_ed25519
 from audit.note import VerifierKey, sign_note
-from audit.tiles import decode_bundle
-from audit.verify import (
+from audit.parts import (
     CHANGED,
     CHECKPOINT,
     DISCLOSURES,
@@ -22,8 +21,9 @@ from audit.verify import (
     SIGNERS,
     Bundle,
     VerificationError,
-    verify_bundle,
 )
+from audit.tiles import decode_bundle
+from audit.verify import verify_bundle
 from config.db import Database
 from tests.ledger import (
     EXPORT_KEY,

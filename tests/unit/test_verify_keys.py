@@ -9,9 +9,9 @@ import pytest
 from audit.entry import Draft, system_actor
 from audit.keys import SigningKey, verify_signature
 from audit.note import sign_line
-from audit.parts import STATEMENTS
+from audit.parts import CHECKPOINT, LOG_KEY, STATEMENTS, Report, VerificationError
 from audit.succession import KINDS, statement_data
-from audit.verify import CHECKPOINT, LOG_KEY, Report, VerificationError, verify_bundle
+from audit.verify import verify_bundle
 from config.db import Database
 from tests.key_statements import (
     NEW,

@@ -17,9 +17,10 @@ import pytest
 
 from audit.keys import verify_ed25519
 from audit.note import sign_line
+from audit.parts import VerificationError
 from audit.tiles import TileHashes, decode_bundle, decode_tile, tile_path, tile_widths
 from audit.tree import consistency_proof, inclusion_proof
-from audit.verify import VerificationError, verify_bundle
+from audit.verify import verify_bundle
 from config.db import Database
 from tests.attacks import ATTACKS, Attack, Scene
 from tests.key_statements import pq_key

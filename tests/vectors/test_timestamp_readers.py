@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
 
 from audit.note import Checkpoint, sign_line, sign_note
+from audit.parts import CHECKPOINT
 from audit.timestamps import note_name, token_name
 from audit.tsa import verify_token
 from audit.tsp import TimestampError, TimestampRequest, read_response
-from audit.verify import CHECKPOINT
 from tests.ledger import LOG_KEY, ORIGIN, Files, signing_key
 from tests.stamped import SIZES, Stamped, stamped_export
 from tests.tsa import OTHER_POLICY, POLICY, TIME_STAMPING, Authority, issue, needs_openssl

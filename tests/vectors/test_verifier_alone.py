@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from audit.note import VerifierKey
+from audit.parts import CHECKPOINT
 from audit.proof import EntryProof
 from audit.tiles import TileHashes, decode_bundle, decode_tile, entries_path, tile_path
 from audit.tree import HASH_SIZE, inclusion_proof
-from audit.verify import CHECKPOINT
 from audit.zipped import write
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, export, make_log, sample, signing_key

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.verify import CHECKPOINT, DISCLOSURES, SIGNERS
+from audit.parts import CHECKPOINT, DISCLOSURES, SIGNERS
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, export, make_log, sample, signing_key
 
