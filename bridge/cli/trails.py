@@ -29,7 +29,7 @@ def check_trail(
     report = verify_trail(Folder(folder), trust.keys, verify_signature, root=trust.root)
     witnesses, count = witnessed(report), report.kinds.total()
     root = base64.b64encode(report.checkpoint.root).decode()
-    left = report.checkpoint.size - report.before
+    since = report.checkpoint.size - report.before - 1  # the index itself is none of them
     if as_json:
         part = {"scope": str(report.scope), "entries": count, "before": report.before, "kinds": dict(report.kinds)}
         times = {"newest": iso(report.last_at or 0), "whole_until": iso(report.whole_until)}
@@ -45,7 +45,7 @@ def check_trail(
         say(f"  ✓ witnesses       {', '.join(map(printable, witnesses)) or 'none needed'}")
     say(f"  ✓ trail           {printable(report.export)}, of {part_of} only, whole up to {until} UTC")
     say(f"  ✓ {count:,} entries".ljust(20) + f"in the log, all that there are of it before entry {report.before:,}")
-    say("  · newest".ljust(20) + f"of {newest} UTC; {left:,} of the log's entries are newer than the trail")
+    say("  · newest".ljust(20) + f"of {newest} UTC; entries that came into the log since: {since:,}")
     say("  ✓ disclosures".ljust(20) + f"{report.disclosed} belong to their entries, {report.withheld} withheld")
     say("  ✓ files".ljust(20) + f"{report.files} as they have to be, none missing, none added")
     say(f"VALID. A part of the log of {report.checkpoint.size:,} entries; with tools of others: {folder / 'VERIFY.md'}")
