@@ -54,6 +54,7 @@ from partner_onboarding.limits import LimitService
 from partner_onboarding.model import Person
 from partner_onboarding.service import OnboardingService
 from partner_onboarding.web import EnrolmentPages
+from spaces.committees import CommitteeService
 from spaces.passes import RoomPass
 from spaces.planning import PlanService
 from spaces.publisher import Publisher
@@ -89,6 +90,7 @@ class Hub:
             tasks.create_task(self._sequence())
             tasks.create_task(self.services.reconciler.run())
             tasks.create_task(self.services.sessions.run())
+            tasks.create_task(self.services.committees.run(self.services.reconciler.wake))
             tasks.create_task(self.link.run())
             tasks.create_task(self._help())
             if self.services.witnesses is not None:
@@ -242,6 +244,7 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
         enrolment=_enrolment(settings, clock, db, api, homeserver),
         access=_access(settings, clock, db, api),
         partnerships=_partnerships(settings, clock, db, api),
+        committees=_committees(settings, clock, db, api),
         walls=WallService(db, api, clock, host=host),
         plans=PlanService(db, api, reconciler, publisher, clock),
         audit=audit,
@@ -268,6 +271,17 @@ def _partnerships(settings: Settings, clock: Clock, db: Database, api: Inbox) ->
         clock,
         templates=load_templates(settings.templates.file),
         host=settings.host.id,
+        room_version=settings.homeserver.room_version,
+        bot=bot_user_id(settings),
+        new_key=lambda: _new_id("rm"),
+    )
+
+
+def _committees(settings: Settings, clock: Clock, db: Database, api: Inbox) -> CommitteeService:
+    return CommitteeService(
+        db,
+        api,
+        clock,
         room_version=settings.homeserver.room_version,
         bot=bot_user_id(settings),
         new_key=lambda: _new_id("rm"),

@@ -18,6 +18,7 @@ from partner_onboarding.enrolment import EnrolmentService
 from partner_onboarding.holds import HoldService
 from partner_onboarding.limits import LimitService
 from partner_onboarding.service import OnboardingService
+from spaces.committees import CommitteeService
 from spaces.planning import PlanService
 from spaces.publisher import Publisher
 from spaces.reconciler import Reconciler
@@ -38,6 +39,7 @@ class Services:
     enrolment: EnrolmentService
     access: AccessService
     partnerships: PartnershipService
+    committees: CommitteeService
     walls: WallService
     plans: PlanService
     audit: AuditService

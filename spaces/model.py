@@ -16,6 +16,7 @@ class EngagementKind(StrEnum):
     """Why companies may see each other."""
 
     PARTNERSHIP = "partnership"
+    COMMITTEE = "committee"
     HELPER = "helper"
 
 
@@ -30,7 +31,8 @@ class EngagementStatus(StrEnum):
 class Engagement:
     """One partnership of the host company with ``partner``; ``team`` is the host's team that takes part.
 
-    Or the chat of one person of the company ``partner`` with the hub's helper, which has neither team nor template.
+    Or the chat of one person of the company ``partner`` with the hub's helper, or the committee of the buyer
+    ``partner`` and its ``vendors``; these have neither team nor template.
     """
 
     id: str
@@ -42,10 +44,13 @@ class Engagement:
     opened_at: Millis
     opened_by: str
     closed_at: Millis | None = None
+    vendors: frozenset[str] = frozenset()
 
     def companies(self, host: str) -> frozenset[str]:
-        """Every company that takes part; in a person's chat with the helper nobody meets but they and the hub."""
-        return frozenset({self.partner} if self.kind is EngagementKind.HELPER else {host, self.partner})
+        """Every company that takes part; the host does where it is one of a partnership or a committee's buyer."""
+        if self.kind is EngagementKind.PARTNERSHIP:
+            return frozenset({host, self.partner})
+        return self.vendors | {self.partner}
 
     def close(self, at: Millis) -> "Engagement":
         """The engagement after it was closed.
@@ -54,7 +59,7 @@ class Engagement:
             ConflictError: It is closed already.
         """
         if self.status is EngagementStatus.CLOSED:
-            raise ConflictError(f"{self.id} is closed already", hint=f"conclave partnership show {self.id}")
+            raise ConflictError(f"{self.id} is closed already", hint=f"conclave {self.kind} show {self.id}")
         return replace(self, status=EngagementStatus.CLOSED, closed_at=at)
 
 

@@ -39,7 +39,7 @@ from spaces.plan import (
     remove_all,
 )
 from spaces.policy.blueprint import creation_content
-from spaces.policy.records import Charter, MappingRoster, RoomKind
+from spaces.policy.records import Admission, Charter, MappingRoster, RoomKind
 from spaces.policy.refusal import Code
 from spaces.policy.servers import is_remote
 from spaces.situation import Situation
@@ -324,5 +324,10 @@ def _next_end(room: ManagedRoom, situation: Situation, now: Millis) -> Millis:
     if charter is None:
         return NEVER
     companies = [situation.roster.company(item.company) for item in charter.admits]
-    ends = [charter.not_after, *(company.not_after for company in companies if company is not None)]
+    ends = [charter.not_after, *(time for item in charter.admits for time in _times(item))]
+    ends += [company.not_after for company in companies if company is not None]
     return min((end for end in ends if end is not None and end > now), default=NEVER)
+
+
+def _times(admission: Admission) -> tuple[Millis | None, Millis | None]:
+    return admission.not_before, admission.not_after

@@ -120,7 +120,10 @@ def links_between(
     return {
         room.key: dict(
             links_of(
-                charters[room.key], _room_id(spaces.get(room.engagement)), children[room.engagement], server
+                charters[room.key],
+                _space_for(room, spaces.get(room.engagement), charters),
+                children[room.engagement],
+                server,
             ).items()
         )
         for room in rooms
@@ -136,8 +139,12 @@ def _is_for_all(room: ManagedRoom, space: ManagedRoom | None, charters: Mapping[
     return wider is None or set(wider.admits) <= set(own.admits)
 
 
-def _room_id(room: ManagedRoom | None) -> str | None:
-    return None if room is None else room.room_id
+def _space_for(room: ManagedRoom, space: ManagedRoom | None, charters: Mapping[str, Charter]) -> str | None:
+    """The id of the Space that a room may name: those who are in the room and not in the Space must not hear of it."""
+    wider = None if space is None else charters.get(space.key)
+    if space is None or wider is None or not set(charters[room.key].admits) <= set(wider.admits):
+        return None
+    return space.room_id
 
 
 def _digest(value: object) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, case, func, insert, literal, select, tuple_, update
+from sqlalchemy import Row, and_, bindparam, case, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +14,7 @@ from spaces.due_store import DueStore
 from spaces.model import Engagement, EngagementKind, EngagementStatus, ManagedRoom
 from spaces.policy.documents import Document, DocumentKind, Record, charter_of, company_of, document_of, person_of
 from spaces.policy.records import Charter, CompanyRecord, PersonRecord, RoomKind
-from spaces.tables import document, engagement, room
+from spaces.tables import committee_vendor, document, engagement, room
 
 
 class DocumentStore:
@@ -173,10 +173,24 @@ class EngagementStore:
         statement = select(engagement).where(*where).order_by(engagement.c.opened_at)
         return [_engagement(row) for row in await self._tx.execute(statement)]
 
-    async def open_with(self, partners: Collection[str]) -> list[Engagement]:
-        """The open engagements of these companies with the host, in the order of their ids."""
-        where = (engagement.c.partner.in_(partners), engagement.c.status == EngagementStatus.OPEN.value)
-        return [_engagement(row) for row in await self._tx.execute(select(engagement).where(*where).order_by("id"))]
+    async def open_with(self, companies: Collection[str]) -> list[Engagement]:
+        """The open engagements of these companies, vendors of committees among them, in the order of their ids."""
+        vendor = committee_vendor.c
+        heard = select(vendor.committee).where(vendor.company.in_(companies))
+        takes_part = or_(engagement.c.partner.in_(companies), engagement.c.id.in_(heard))
+        where = (takes_part, engagement.c.status == EngagementStatus.OPEN.value)
+        found = [_engagement(row) for row in await self._tx.execute(select(engagement).where(*where).order_by("id"))]
+        vendors = await self._vendors([item.id for item in found])
+        return [replace(item, vendors=frozenset(vendors.get(item.id, ()))) for item in found]
+
+    async def _vendors(self, engagements: Sequence[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        columns = committee_vendor.c
+        for row in await self._tx.execute(
+            select(columns.committee, columns.company).where(columns.committee.in_(engagements))
+        ):
+            found.setdefault(row.committee, []).append(row.company)
+        return found
 
     async def concerning(self, company: str, teams: Sequence[str], host: str) -> list[str]:
         """The ids of the partnerships whose rooms people of ``company`` (for the host: of these teams) are in."""

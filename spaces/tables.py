@@ -32,6 +32,41 @@ engagement = Table(
 )
 Index("ix_engagement_partner", engagement.c.partner)
 
+committee = Table(
+    "committee",
+    metadata,
+    Column("id", Text, ForeignKey("engagement.id"), primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("chair", Text, nullable=False),
+    Column("contact", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("pitch_at", BigInteger),
+    Column("clear_at", BigInteger),
+    Column("decided_at", BigInteger),
+    Column("winner", Text),
+    Column("standstill_until", BigInteger),
+)
+
+committee_member = Table(
+    "committee_member",
+    metadata,
+    Column("committee", Text, ForeignKey("committee.id"), primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("declared", Text),
+    Column("declared_at", BigInteger),
+)
+
+committee_vendor = Table(
+    "committee_vendor",
+    metadata,
+    Column("committee", Text, ForeignKey("committee.id"), primary_key=True),
+    Column("company", Text, primary_key=True),
+    Column("pitch", Text, nullable=False),
+    Column("debrief", Text),
+)
+Index("ix_committee_vendor_company", committee_vendor.c.company)
+
 wall = Table(
     "wall",
     metadata,

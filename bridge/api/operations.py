@@ -10,7 +10,8 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from bridge.api import access, federation, holds, ledger, partners, plans, walls
+from bridge.api import access, committees, federation, holds, ledger, partners, plans, walls
+from bridge.api import committee_models as cm
 from bridge.api import ledger_models as lm
 from bridge.api import models as m
 from bridge.api import models_holds as h
@@ -161,6 +162,26 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     _read("/v1/rooms", P.READ_PARTNERS, partners.list_rooms, m.Page[m.RoomView], m.PageQuery),
     _read("/v1/rooms/{room}", P.READ_PARTNERS, partners.show_room, m.RoomDetail),
+    # committees: the handlers ask for the chair or a partner manager, and let members declare for themselves
+    _write(
+        "/v1/committees", P.CHANGE_PARTNERS, committees.open_committee, cm.CommitteeDetail, cm.CommitteeOpen, status=201
+    ),
+    _read("/v1/committees", P.READ_PARTNERS, committees.list_committees, m.Page[cm.CommitteeView], m.PageQuery),
+    _read("/v1/committees/{committee}", P.SIGNED_IN, committees.show_committee, cm.CommitteeDetail),
+    _read("/v1/committees/{committee}/timeline", P.SIGNED_IN, committees.committee_timeline, cm.Timeline),
+    *(
+        _write(f"/v1/committees/{{committee}}/{name}", P.SIGNED_IN, handler, cm.CommitteeDetail, body)
+        for name, handler, body in (
+            ("vendors", committees.add_vendor, cm.VendorAdd),
+            ("declare", committees.declare_interest, cm.Declaration),
+            ("schedule", committees.schedule_committee, cm.CommitteeSchedule),
+            ("start", committees.start_committee, m.NoBody),
+            ("clear", committees.clear_committee, m.NoBody),
+            ("decide", committees.decide_committee, cm.Decision),
+            ("debrief", committees.debrief_vendor, cm.VendorAdd),
+            ("close", committees.close_committee, m.Reason),
+        )
+    ),
     # walls
     _write("/v1/walls", P.CHANGE_WALLS, walls.add_wall, wm.WallView, wm.WallAdd, status=201),
     _read("/v1/walls", P.READ_PARTNERS, walls.list_walls, m.Page[wm.WallView], m.PageQuery),

@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "person": ("person", "People: invite, enrol, suspend."),
     "team": ("team", "Teams of the host company."),
     "partnership": ("partnership", "Partnerships: a Space with rooms, shared with one company."),
+    "committee": ("committee", "Committees: buyers hear vendors, clear the room, decide."),
     "room": ("room", "Managed rooms."),
     "wall": ("wall", "Walls: companies that must never meet."),
     "hold": ("hold", "Legal holds: what they cover is neither taken back nor deleted."),

@@ -1,12 +1,12 @@
 """``conclave partnership``."""
 
-import time
 from typing import Annotated, Any
 
 import typer
 
 from bridge.cli.client import HubClient, segment
-from bridge.cli.output import Json, Yes, confirm, day, listing, note, say, show, write_json
+from bridge.cli.output import Json, Yes, confirm, day, listing, say, show, write_json
+from bridge.cli.rooms_settled import settled
 from bridge.cli.session import client_of
 
 app = typer.Typer(
@@ -17,8 +17,6 @@ app = typer.Typer(
 )
 APPS = {"partnership": app}
 
-PATIENCE_S = 120
-LOOK_S = 0.2
 _OPEN = "Open. Everyone concerned sees it in their client now."
 _EMPTY = "Open, and empty: people come in as they enrol. Next: conclave person invite"
 
@@ -39,7 +37,7 @@ def open_(
     client = client_of(ctx)
     found = client.post("/v1/partnerships", {"partner": partner, "team": team, "template": template})
     if wait:
-        found = _settled(client, found["id"])
+        found = settled(client, f"/v1/partnerships/{segment(found['id'])}")
     if as_json:
         write_json(found)
         return
@@ -106,27 +104,13 @@ def close(
     client = client_of(ctx)
     found = client.post(f"/v1/partnerships/{segment(partnership)}/close", {"reason": reason})
     if wait:
-        found = _settled(client, found["id"])
+        found = settled(client, f"/v1/partnerships/{segment(found['id'])}")
     if as_json:
         write_json(found)
     elif found["settled"]:
         say(f"Closed. {len(found['rooms'])} rooms are frozen and everybody has left them; the record stays.")
     else:
         say(f"Closing: nothing more can be said. Next: conclave partnership show {found['id']}")
-
-
-def _settled(client: HubClient, partnership: str) -> dict[str, Any]:
-    """The partnership once its rooms are as they should be, or as it is when patience ends."""
-    ends, told = time.monotonic() + PATIENCE_S, ""
-    while True:
-        found = client.get(f"/v1/partnerships/{segment(partnership)}")
-        problem = next((room["problem"] for room in found["rooms"] if room["problem"]), "")
-        if problem and problem != told:
-            note(f"  … {problem}; it is tried again")
-            told = problem
-        if found["settled"] or time.monotonic() > ends:
-            return found
-        time.sleep(LOOK_S)
 
 
 def _features(room: dict[str, Any]) -> str:

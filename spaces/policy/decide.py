@@ -8,6 +8,7 @@ from spaces.policy.rules import (
     refuse_account_event,
     refuse_creation,
     refuse_form,
+    refuse_frozen,
     refuse_hub_event,
     refuse_membership,
     refuse_person,
@@ -42,7 +43,7 @@ def _refuse_in_room(request: EventRequest, charter: Charter, roster: Roster, now
     if request.type == "m.room.member" and request.state_key is not None:
         return refuse_membership(request, charter, roster, now, bot)
     known = request.sender == bot or request.sender in charter.accounts
-    refusal = None if known else refuse_person(request.sender, charter, roster, now)
+    refusal = None if known else refuse_person(request.sender, charter, roster, now) or refuse_frozen(charter, now)
     if refusal is None and request.type == "m.room.redaction":
         refusal = refuse_redaction(request, charter, roster, bot)
     return refusal or _refuse_content(request, charter, now, bot)

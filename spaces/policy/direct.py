@@ -6,12 +6,12 @@ follows from these: the guard knows it before the hub has heard of the room, and
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
 from spaces.policy.blueprint import DIRECT_PEOPLE, ROOM_KEY
-from spaces.policy.records import Admission, Charter, Instant, RoomKind, Roster
+from spaces.policy.records import Charter, Instant, RoomKind, Roster
 from spaces.policy.refusal import Code, Refusal
 from spaces.policy.rules import refuse_account, refuse_person
 from spaces.policy.servers import server_of
@@ -62,7 +62,7 @@ def direct_charter(space: Charter, people: Mapping[str, str]) -> Charter | None:
     if space.kind is not RoomKind.SPACE or not space.direct or len(people) != 2:
         return None
     admits = tuple(
-        Admission(company=company, team=item.team, person=user_id)
+        replace(item, person=user_id)
         for user_id, company in sorted(people.items())
         for item in space.admits
         if item.company == company and item.person in (None, user_id)

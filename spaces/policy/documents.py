@@ -142,18 +142,21 @@ def _body(record: Record) -> dict[str, Any]:
 
 
 def _admission_body(item: Admission) -> dict[str, Any]:
-    person = {} if item.person is None else {"person": item.person}
-    return {"company": item.company, "team": item.team, **person}
+    added = {name: value for name in _ADMISSION_ADDED if (value := getattr(item, name)) is not None}
+    return {"company": item.company, "team": item.team, **added}
 
 
 def _admission(item: Any) -> Admission:
-    if not isinstance(item, Mapping) or not {"company", "team"} <= set(item) <= {"company", "team", "person"}:
-        raise DocumentError("an admission has company and team, and perhaps person")
+    if not isinstance(item, Mapping) or not {"company", "team"} <= set(item) <= {"company", "team", *_ADMISSION_ADDED}:
+        raise DocumentError(f"an admission has company and team, and perhaps {', '.join(_ADMISSION_ADDED)}")
     if not isinstance(item["company"], str):
         raise DocumentError("an admission's company is text")
     if not all(isinstance(item.get(name), str | None) for name in ("team", "person")):
         raise DocumentError("an admission's team and person are text or nothing")
-    return Admission(company=item["company"], team=item["team"], person=item.get("person"))
+    times = {name: item[name] for name in ("not_before", "not_after") if name in item}
+    if not all(type(value) is int for value in times.values()):
+        raise DocumentError("an admission's times are integers")
+    return Admission(company=item["company"], team=item["team"], person=item.get("person"), **times)
 
 
 def _enum(kind: type[StrEnum], value: Any) -> Any:
@@ -177,12 +180,13 @@ def _texts(body: Mapping[str, Any], name: str) -> list[str]:
     return value
 
 
-_OPTIONAL_INTEGERS = {"not_after", "max_upload"}
+_ADMISSION_ADDED = ("person", "not_before", "not_after")
+_OPTIONAL_INTEGERS = {"not_after", "max_upload", "frozen_from"}
 _OPTIONAL_TEXTS = {"server"}
 _FLAGS = {"open", "held"}
 _CHECKED = {"kind", "recording", "admits", "companies", "standing", "teams", "accounts", "servers"}
 _ADDED: dict[type[Record], frozenset[str]] = {
-    Charter: frozenset({"accounts", "servers", "held", "direct"}),
+    Charter: frozenset({"accounts", "servers", "held", "direct", "frozen_from"}),
     CompanyRecord: frozenset({"max_upload", "server", "direct"}),
     PersonRecord: frozenset({"held"}),
 }

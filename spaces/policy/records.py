@@ -38,12 +38,15 @@ class Recording(StrEnum):
 class Admission:
     """Who may be in a room: the people of ``company``, or only those of one of its ``team``s, or only one ``person``.
 
-    ``person`` is a Matrix user id.
+    ``person`` is a Matrix user id. They may be there from ``not_before`` on and until ``not_after``, where these are
+    set.
     """
 
     company: str
     team: str | None = None
     person: str | None = None
+    not_before: Instant | None = None
+    not_after: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,8 @@ class Charter:
     ``contact`` is whom a refused person may ask. Times in milliseconds; ``not_after`` is the engagement's end.
     ``accounts`` are accounts of the hub, beside its own, that belong in the room; ``servers`` the homeservers of
     partners that take part by federation; ``held`` is a legal hold on what was said; ``direct`` lets the people whom a
-    Space's charter admits open direct rooms with each other.
+    Space's charter admits open direct rooms with each other. From ``frozen_from`` on the room can be read, and nothing
+    is said in it any more.
     """
 
     key: str
@@ -103,6 +107,7 @@ class Charter:
     servers: tuple[str, ...] = ()
     held: bool = False
     direct: bool = False
+    frozen_from: Instant | None = None
 
 
 class Roster(Protocol):

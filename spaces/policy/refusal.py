@@ -27,6 +27,7 @@ class Code(StrEnum):
     KNOCK_CLOSED = "KNOCK_CLOSED"
     MALFORMED = "MALFORMED"
     MEMBERSHIP_BY_HUB = "MEMBERSHIP_BY_HUB"
+    NOT_IN_PHASE = "NOT_IN_PHASE"
     NOT_SHARED = "NOT_SHARED"
     PERSON_SUSPENDED = "PERSON_SUSPENDED"
     PERSON_UNKNOWN = "PERSON_UNKNOWN"
@@ -35,6 +36,7 @@ class Code(StrEnum):
     REDACTION_BY_SENDER = "REDACTION_BY_SENDER"
     ROOM_BY_HUB = "ROOM_BY_HUB"
     ROOM_EXISTS = "ROOM_EXISTS"
+    ROOM_FROZEN = "ROOM_FROZEN"
     ROOM_KEPT = "ROOM_KEPT"
     SERVER_ACL_FIXED = "SERVER_ACL_FIXED"
     SERVER_NOT_ADMITTED = "SERVER_NOT_ADMITTED"
@@ -81,6 +83,9 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.KNOCK_CLOSED: Explanation(meaning="asking to be let in is not how one enters", lifted_by=_MANAGER),
     Code.MALFORMED: Explanation(meaning="the names in an event are short and printable", lifted_by=_NOBODY),
     Code.MEMBERSHIP_BY_HUB: Explanation(meaning="the hub removes people, nobody else", lifted_by=_MANAGER),
+    Code.NOT_IN_PHASE: Explanation(
+        meaning="the person's part in the room has not begun, or is over", lifted_by=_MANAGER
+    ),
     Code.NOT_SHARED: Explanation(meaning="the two have no engagement in common", lifted_by=_MANAGER),
     Code.PERSON_SUSPENDED: Explanation(meaning="the person is suspended", lifted_by=_MANAGER),
     Code.PERSON_UNKNOWN: Explanation(meaning="the person is not enrolled in this hub", lifted_by=_MANAGER),
@@ -89,6 +94,7 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.REDACTION_BY_SENDER: Explanation(meaning="only who said something takes it back", lifted_by=_NOBODY),
     Code.ROOM_BY_HUB: Explanation(meaning="only the hub makes rooms", lifted_by=_MANAGER),
     Code.ROOM_EXISTS: Explanation(meaning="the charter's room exists already", lifted_by=_NOBODY),
+    Code.ROOM_FROZEN: Explanation(meaning="the room was cleared: it can be read, and no more", lifted_by=_NOBODY),
     Code.ROOM_KEPT: Explanation(
         meaning="the hub's rooms are not deleted while their engagement is open", lifted_by=_MANAGER
     ),

@@ -10,7 +10,7 @@ from typing import Any
 from spaces.policy.blueprint import CALL_MEMBER, ROOM_KEY, agrees, creation_content, fixed_state, same
 from spaces.policy.checkpoints import CHECKPOINT, checkpoint_size
 from spaces.policy.envelope import is_call_member, is_name, is_own_call_key, is_reaction, is_sealed
-from spaces.policy.records import Charter, CompanyRecord, Instant, PersonRecord, RoomKind, Roster, Standing
+from spaces.policy.records import Admission, Charter, CompanyRecord, Instant, PersonRecord, RoomKind, Roster, Standing
 from spaces.policy.refusal import Code, Refusal
 from spaces.policy.servers import acl_is_within
 
@@ -84,7 +84,8 @@ def refuse_person(user_id: str, charter: Charter, roster: Roster, now: Instant) 
     person = roster.person(user_id)
     if person is None:
         return _unknown(user_id)
-    return _refuse_standing(person, roster, now) or refuse_admission(person, charter) or refuse_engagement(charter, now)
+    refusal = _refuse_standing(person, roster, now) or refuse_admission(person, charter, now)
+    return refusal or refuse_engagement(charter, now)
 
 
 def refuse_company(person: PersonRecord, company: CompanyRecord | None, now: Instant) -> Refusal | None:
@@ -98,16 +99,40 @@ def refuse_company(person: PersonRecord, company: CompanyRecord | None, now: Ins
     return None
 
 
-def refuse_admission(person: PersonRecord, charter: Charter) -> Refusal | None:
-    """The charter must name the person's company, or a team of it that the person is in, or the person."""
+def refuse_admission(person: PersonRecord, charter: Charter, now: Instant) -> Refusal | None:
+    """The charter must name the person's company, or a team of it that the person is in, or the person, for now."""
+    refusal = Refusal(Code.COMPANY_NOT_ADMITTED, f"{person.user_id} has no part in this engagement")
     for admission in charter.admits:
-        if (
-            admission.company == person.company
-            and (admission.team is None or admission.team in person.teams)
-            and (admission.person is None or admission.person == person.user_id)
-        ):
-            return None
-    return Refusal(Code.COMPANY_NOT_ADMITTED, f"{person.user_id} has no part in this engagement")
+        if _names(admission, person):
+            timely = _refuse_time(admission, now)
+            if timely is None:
+                return None
+            refusal = timely
+    return refusal
+
+
+def _names(admission: Admission, person: PersonRecord) -> bool:
+    return (
+        admission.company == person.company
+        and (admission.team is None or admission.team in person.teams)
+        and (admission.person is None or admission.person == person.user_id)
+    )
+
+
+def _refuse_time(admission: Admission, now: Instant) -> Refusal | None:
+    """An admission holds from its beginning on, and at its end no more."""
+    if admission.not_before is not None and now < admission.not_before:
+        return Refusal(Code.NOT_IN_PHASE, "your part in this room has not begun")
+    if admission.not_after is not None and now >= admission.not_after:
+        return Refusal(Code.NOT_IN_PHASE, "your part in this room is over")
+    return None
+
+
+def refuse_frozen(charter: Charter, now: Instant) -> Refusal | None:
+    """In a frozen room nothing is said any more; who is in it reads what was said."""
+    if charter.frozen_from is not None and now >= charter.frozen_from:
+        return Refusal(Code.ROOM_FROZEN, "this room is frozen: it can be read, and nothing is said in it any more")
+    return None
 
 
 def refuse_engagement(charter: Charter, now: Instant) -> Refusal | None:
@@ -186,7 +211,7 @@ def _refuse_guest(user_id: str, charter: Charter, roster: Roster, now: Instant) 
     The two of a direct room invite each other, for instance back in; elsewhere the hub adds people.
     """
     person = roster.person(user_id)
-    if person is None or refuse_admission(person, charter) is not None:
+    if person is None or refuse_admission(person, charter, now) is not None:
         return _unknown(user_id)
     refusal = refuse_person(user_id, charter, roster, now)
     if refusal is not None or charter.kind is RoomKind.DIRECT:

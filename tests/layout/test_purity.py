@@ -26,6 +26,7 @@ MODELS = [
         "bridge.refused",
         "bridge.helper.answers",
         "partner_onboarding.model",
+        "spaces.committee",
         "spaces.drift",
         "spaces.expected",
     ),

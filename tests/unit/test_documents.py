@@ -39,7 +39,15 @@ records: st.SearchStrategy[Record] = st.one_of(
         name=words,
         topic=words,
         admits=st.lists(
-            st.builds(Admission, company=words, team=st.none() | words, person=st.none() | words), max_size=3
+            st.builds(
+                Admission,
+                company=words,
+                team=st.none() | words,
+                person=st.none() | words,
+                not_before=instants,
+                not_after=instants,
+            ),
+            max_size=3,
         ).map(tuple),
         companies=st.lists(words, max_size=3).map(tuple),
         open=st.booleans(),
@@ -53,6 +61,7 @@ records: st.SearchStrategy[Record] = st.one_of(
         servers=st.lists(words, max_size=2).map(tuple),
         held=st.booleans(),
         direct=st.booleans(),
+        frozen_from=instants,
     ),
     st.builds(
         CompanyRecord,
@@ -177,7 +186,7 @@ def test_what_is_no_object_is_no_document(data: Any) -> None:
         parse_document(data)
 
 
-LATER = {"accounts", "servers", "held", "direct", "max_upload", "server"}
+LATER = {"accounts", "servers", "held", "direct", "max_upload", "server", "frozen_from"}
 """Members that came after the first form: left out where they say nothing."""
 MEMBERS = [(name, field.name) for name, record in EXAMPLES.items() for field in fields(record)]
 WRONG: list[Any] = [0, 1.5, True, None, "", [], {}, [0], [None], [[]], [{}], {"a": 1}, ["x", 1]]
@@ -185,7 +194,7 @@ WRONG: list[Any] = [0, 1.5, True, None, "", [], {}, [0], [None], [[]], [{}], {"a
 
 def fits(name: str, member: str, value: Any) -> bool:
     """Whether ``value`` is of the type that the record's member has."""
-    if member in ("not_after", "max_upload"):
+    if member in ("not_after", "max_upload", "frozen_from"):
         return value is None or type(value) is int
     if member in ("teams", "companies", "admits", "accounts", "servers") or (name, member) == ("company", "direct"):
         return bool(value == [])

@@ -14,6 +14,7 @@ from spaces.policy.rules import (
     EventRequest,
     refuse_account,
     refuse_admission,
+    refuse_frozen,
     refuse_creation,
     refuse_engagement,
     refuse_hub_event,
@@ -110,8 +111,40 @@ ADMISSIONS: dict[str, Case] = {
 def test_whom_a_charter_admits(name: str) -> None:
     admits, code, sentence = ADMISSIONS[name]
     charter = replace(CHARTER, admits=admits)
-    check(refuse_admission(ROSTER.people[ALICE], charter), code, sentence)
+    check(refuse_admission(ROSTER.people[ALICE], charter, NOW), code, sentence)
     check(refuse_person(ALICE, charter, ROSTER, NOW), code, sentence)
+
+
+@pytest.mark.parametrize(
+    ("times", "sentence"),
+    [
+        ({"not_before": NOW + 1}, "your part in this room has not begun"),
+        ({"not_before": NOW}, None),
+        ({"not_after": NOW + 1}, None),
+        ({"not_after": NOW}, "your part in this room is over"),
+        ({"not_before": NOW - 2, "not_after": NOW - 1}, "your part in this room is over"),
+    ],
+)
+def test_an_admission_holds_from_its_beginning_until_the_millisecond_it_ends(
+    times: dict[str, int], sentence: str | None
+) -> None:
+    charter = replace(CHARTER, admits=(Admission(company="contoso", **times),))
+    code = None if sentence is None else Code.NOT_IN_PHASE
+    check(refuse_admission(ROSTER.people[ALICE], charter, NOW), code, sentence or "")
+    check(refuse_person(ALICE, charter, ROSTER, NOW), code, sentence or "")
+
+
+def test_another_admission_that_holds_is_enough() -> None:
+    over = Admission(company="contoso", not_after=NOW)
+    for admits in ((over, Admission(company="contoso")), (Admission(company="contoso"), over)):
+        assert refuse_admission(ROSTER.people[ALICE], replace(CHARTER, admits=admits), NOW) is None
+
+
+def test_a_room_is_frozen_from_the_millisecond_on_that_its_charter_says() -> None:
+    for frozen_from, sentence in ((None, None), (NOW + 1, None), (NOW, "this room is frozen")):
+        refusal = refuse_frozen(replace(CHARTER, frozen_from=frozen_from), NOW)
+        assert (refusal is None) is (sentence is None)
+        assert refusal is None or refusal.sentence.startswith(str(sentence))
 
 
 def test_naming_a_company_in_a_charter_does_not_admit_it() -> None:

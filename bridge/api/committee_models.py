@@ -1,0 +1,105 @@
+"""Committees, as they go in and out of the API."""
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from bridge.api.models import RoomView, Slug, Text
+from spaces.committee import Declared, Phase
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CommitteeOpen(_Model):
+    """A committee to open; people by id, e-mail address or Matrix user id."""
+
+    id: Slug
+    title: Text
+    buyer: Slug | None = Field(default=None, description="the company that decides; the host where none is named")
+    chair: Text
+    members: list[Text] = Field(min_length=1, max_length=100)
+
+
+class VendorAdd(_Model):
+    """A company to pitch, or to be debriefed."""
+
+    vendor: Slug
+
+
+class CommitteeSchedule(_Model):
+    """When vendors come in and must be out; a time that is left out stays as it is."""
+
+    pitch_at: AwareDatetime | None = Field(default=None, examples=["2027-02-11T09:00:00Z"])
+    clear_at: AwareDatetime | None = Field(default=None, examples=["2027-02-11T17:00:00Z"])
+
+
+class Declaration(_Model):
+    """What a member says about conflicts of interest; the statement stands beside the ledger and can be erased."""
+
+    conflict: bool
+    statement: str = Field(default="", max_length=2_000)
+
+
+class Decision(_Model):
+    """The vendor that was chosen, and for how many days the committee cannot be closed."""
+
+    winner: Slug
+    standstill_days: int = Field(default=0, ge=0, le=365)
+
+
+class MemberView(_Model):
+    """A member, and what they declared."""
+
+    person: str
+    user_id: str
+    declared: Declared | None
+    declared_at: str | None
+
+
+class VendorView(_Model):
+    """A vendor, and the keys of its rooms."""
+
+    vendor: str
+    pitch: str
+    debrief: str | None
+
+
+class CommitteeView(_Model):
+    """A committee as time has made it."""
+
+    id: str
+    title: str
+    buyer: str
+    chair: str
+    phase: Phase
+    pitch_at: str | None
+    clear_at: str | None
+    decided_at: str | None
+    winner: str | None
+    standstill_until: str | None
+    members: list[MemberView]
+    vendors: list[VendorView]
+
+
+class CommitteeDetail(CommitteeView):
+    """A committee with its rooms; ``settled`` when all of them are what their charters say."""
+
+    settled: bool
+    enforced: bool
+    rooms: list[RoomView]
+
+
+class TimelineItem(_Model):
+    """Something that happened to a committee: an entry of the ledger, at ``position``."""
+
+    position: int
+    at: str
+    kind: str
+    actor: str
+    vendor: str | None
+
+
+class Timeline(_Model):
+    """What happened to a committee, in order."""
+
+    items: list[TimelineItem]

@@ -1,0 +1,211 @@
+"""Committees: the calls of partner managers, of a committee's chair, and of its members about themselves."""
+
+from datetime import datetime
+from typing import Any
+
+from bridge.api.authorisation import ForbiddenError
+from bridge.api.call import Call, after, page
+from bridge.api.committee_models import (
+    CommitteeDetail,
+    CommitteeOpen,
+    CommitteeSchedule,
+    CommitteeView,
+    Decision,
+    Declaration,
+    MemberView,
+    Timeline,
+    TimelineItem,
+    VendorAdd,
+    VendorView,
+)
+from bridge.api.models import NoBody, NoQuery, Page, PageQuery, Reason
+from bridge.api.views import room_view, time
+from config.clock import DAY, Millis, iso
+from config.errors import ConflictError, InvalidInputError
+from partner_onboarding.access_store import Role
+from spaces.committee import Committee, Member
+
+
+async def open_committee(call: Call[NoQuery, CommitteeOpen]) -> CommitteeDetail:
+    """Begin a committee: a Space with the buyers' deliberation room. Members come in as they declare."""
+    body, principal = call.body, call.signed_in
+    buyer = body.buyer or call.services.host
+    people = {
+        reference: await _member(call, reference, buyer) for reference in dict.fromkeys([*body.members, body.chair])
+    }
+    made = await call.services.committees.open(
+        body.id,
+        title=body.title,
+        buyer=buyer,
+        chair=people[body.chair].person,
+        members=list({member.person: member for member in people.values()}.values()),
+        actor=call.actor,
+        contact=f"{principal.name} ({principal.company_name})",
+    )
+    return await _changed(call, made.id)
+
+
+async def _member(call: Call[Any, Any], reference: str, buyer: str) -> Member:
+    person, _ = await call.services.onboarding.person(reference)
+    if person.company != buyer:
+        raise InvalidInputError(f"{reference} is of {person.company}, not of the buyer {buyer}", field="members")
+    if person.user_id is None:
+        raise ConflictError(f"{reference} has not enrolled yet", hint=f"conclave person show {person.id}")
+    return Member(person=person.id, user_id=person.user_id)
+
+
+async def list_committees(call: Call[PageQuery, NoBody]) -> Page[CommitteeView]:
+    """Committees in the order of their ids."""
+    rows = await call.services.committees.page(after=after(call.query), limit=call.query.limit + 1)
+    return page(rows, call.query, lambda item: item.id, lambda item: CommitteeView(**_fields(item)))
+
+
+async def show_committee(call: Call[NoQuery, NoBody]) -> CommitteeDetail:
+    """One committee with its rooms: for whoever holds a role, and for its members."""
+    await _demand(call, members=True)
+    return await _detail(call, call.path["committee"], enforced=True)
+
+
+async def committee_timeline(call: Call[NoQuery, NoBody]) -> Timeline:
+    """What happened to a committee, in order, each with its place in the ledger."""
+    await _demand(call, members=True)
+    rows = await call.services.committees.timeline(call.path["committee"])
+    return Timeline(
+        items=[
+            TimelineItem(position=row.position, at=iso(row.at), kind=row.kind, actor=row.actor, vendor=row.vendor)
+            for row in rows
+        ]
+    )
+
+
+async def add_vendor(call: Call[NoQuery, VendorAdd]) -> CommitteeDetail:
+    """Ask a company to pitch: it gets a room with the buyers, where it sees nobody else."""
+    await _demand(call)
+    made = await call.services.committees.add_vendor(call.path["committee"], call.body.vendor, actor=call.actor)
+    return await _changed(call, made.id)
+
+
+async def declare_interest(call: Call[NoQuery, Declaration]) -> CommitteeDetail:
+    """Say for oneself whether there is a conflict of interest; with one, the committee's rooms stay shut."""
+    body = call.body
+    made = await call.services.committees.declare(
+        call.path["committee"], person=call.actor, conflict=body.conflict, statement=body.statement
+    )
+    return await _changed(call, made.id)
+
+
+async def schedule_committee(call: Call[NoQuery, CommitteeSchedule]) -> CommitteeDetail:
+    """Set when vendors come in and must be out."""
+    await _demand(call)
+    made = await call.services.committees.schedule(
+        call.path["committee"],
+        pitch_at=_millis(call.body.pitch_at),
+        clear_at=_millis(call.body.clear_at),
+        actor=call.actor,
+    )
+    return await _changed(call, made.id)
+
+
+async def start_committee(call: Call[NoQuery, NoBody]) -> CommitteeDetail:
+    """Let the vendors into their pitch rooms, now."""
+    await _demand(call)
+    made = await call.services.committees.start(call.path["committee"], actor=call.actor)
+    return await _changed(call, made.id)
+
+
+async def clear_committee(call: Call[NoQuery, NoBody]) -> CommitteeDetail:
+    """Clear the room: every vendor leaves, now, and the pitch rooms are frozen for the buyers to read."""
+    await _demand(call)
+    made = await call.services.committees.clear(call.path["committee"], actor=call.actor)
+    return await _changed(call, made.id)
+
+
+async def decide_committee(call: Call[NoQuery, Decision]) -> CommitteeDetail:
+    """Choose a vendor."""
+    await _demand(call)
+    made = await call.services.committees.decide(
+        call.path["committee"],
+        winner=call.body.winner,
+        standstill_ms=call.body.standstill_days * DAY,
+        actor=call.actor,
+    )
+    return await _changed(call, made.id)
+
+
+async def debrief_vendor(call: Call[NoQuery, VendorAdd]) -> CommitteeDetail:
+    """Open a room for the buyers and one vendor, after the decision."""
+    await _demand(call)
+    made = await call.services.committees.debrief(call.path["committee"], call.body.vendor, actor=call.actor)
+    return await _changed(call, made.id)
+
+
+async def close_committee(call: Call[NoQuery, Reason]) -> CommitteeDetail:
+    """End a committee: people leave its rooms, the record stays."""
+    await _demand(call)
+    made = await call.services.committees.close(call.path["committee"], actor=call.actor, reason=call.body.reason)
+    return await _changed(call, made.id)
+
+
+async def _demand(call: Call[Any, Any], *, members: bool = False) -> None:
+    """Return when the caller may: a partner manager or the chair; to look, any role and every member too.
+
+    Raises:
+        ForbiddenError: They may not. Whether there is such a committee, they do not learn.
+    """
+    principal = call.signed_in
+    if Role.PARTNER_MANAGER in principal.roles or (members and principal.roles):
+        return
+    found = await call.services.committees.find(call.path["committee"])
+    allowed = set() if found is None else {found.chair}
+    if found is not None and members:
+        allowed |= {member.person for member in found.members}
+    if principal.person not in allowed:
+        who = "its chair, a member or a role" if members else "its chair or partner-manager"
+        raise ForbiddenError(
+            f"{principal.name} has no say in {call.path['committee']}; this needs {who}", hint="ask the chair"
+        )
+
+
+async def _changed(call: Call[Any, Any], committee_id: str) -> CommitteeDetail:
+    return await _detail(call, committee_id, enforced=await call.enforce(committee_id))
+
+
+async def _detail(call: Call[Any, Any], committee_id: str, *, enforced: bool) -> CommitteeDetail:
+    found, rooms = await call.services.committees.get(committee_id)
+    return CommitteeDetail(
+        **_fields(found),
+        settled=all(view.room.settled for view in rooms),
+        enforced=enforced,
+        rooms=[room_view(view) for view in rooms],
+    )
+
+
+def _fields(item: Committee) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "title": item.title,
+        "buyer": item.buyer,
+        "chair": item.chair,
+        "phase": item.phase,
+        "pitch_at": time(item.pitch_at),
+        "clear_at": time(item.clear_at),
+        "decided_at": time(item.decided_at),
+        "winner": item.winner,
+        "standstill_until": time(item.standstill_until),
+        "members": [
+            MemberView(
+                person=member.person,
+                user_id=member.user_id,
+                declared=member.declared,
+                declared_at=time(member.declared_at),
+            )
+            for member in item.members
+        ],
+        "vendors": [
+            VendorView(vendor=vendor.company, pitch=vendor.pitch, debrief=vendor.debrief) for vendor in item.vendors
+        ],
+    }
+
+
+def _millis(moment: datetime | None) -> Millis | None:
+    return None if moment is None else int(moment.timestamp() * 1_000)
