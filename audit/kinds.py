@@ -60,6 +60,7 @@ _TABLE = (
     _kind(
         "committee.opened", "a buyer's committee began", "chair", "members", "pitch_at", "clear_at", "rooms",
     ),
+    _kind("committee.enlarged", "one more of the buyer's people became a member", "person"),
     _kind("committee.declared", "a member said whether they have a conflict of interest", "person", "conflict"),
     _kind("vendor.added", "a company was asked to pitch before a committee", "vendor", "pitch"),
     _kind("committee.scheduled", "the times of a committee's phases were set", "pitch_at", "clear_at"),

@@ -104,6 +104,20 @@ class Committee:
             )
         return replace(self, vendors=(*self.vendors, vendor))
 
+    def add_member(self, member: Member) -> "Committee":
+        """One buyer more, who comes in once they declared.
+
+        Raises:
+            PhaseError: The committee is closed.
+            ConflictError: They are a member already.
+        """
+        self._demand("a member is added", *(phase for phase in Phase if phase is not Phase.CLOSED))
+        if any(known.person == member.person for known in self.members):
+            raise ConflictError(
+                f"{member.person} is a member of {self.id} already", hint=f"conclave committee show {self.id}"
+            )
+        return replace(self, members=(*self.members, member))
+
     def schedule(self, *, pitch_at: Millis | None, clear_at: Millis | None, now: Millis) -> "Committee":
         """The times at which vendors come in and must be out; ``None`` leaves a time as it is.
 

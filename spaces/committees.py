@@ -121,6 +121,20 @@ class CommitteeService:
             await self._save(tx, after, now, [draft("vendor.added", after, actor, data, vendor=company)])
         return after
 
+    async def add_member(self, committee_id: str, member: Member, *, actor: str) -> Committee:
+        """Take one more of the buyer's people in; they see what is said from when they declared.
+
+        Raises:
+            ConclaveError: See :meth:`spaces.committee.Committee.add_member`.
+        """
+
+        def add(before: Committee, now: Millis) -> tuple[Committee, list[Draft]]:
+            del now
+            after = before.add_member(member)
+            return after, [draft("committee.enlarged", after, actor, {"person": member.person})]
+
+        return await self._change(committee_id, add)
+
     async def declare(self, committee_id: str, *, person: str, conflict: bool, statement: str) -> Committee:
         """Record what a member says about conflicts of interest; who has one is kept out of the committee's rooms.
 

@@ -26,6 +26,12 @@ class VendorAdd(_Model):
     vendor: Slug
 
 
+class MemberAdd(_Model):
+    """One more of the buyer's people, by id, e-mail address or Matrix user id."""
+
+    person: Text
+
+
 class CommitteeSchedule(_Model):
     """When vendors come in and must be out; a time that is left out stays as it is."""
 

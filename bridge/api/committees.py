@@ -12,6 +12,7 @@ from bridge.api.committee_models import (
     CommitteeView,
     Decision,
     Declaration,
+    MemberAdd,
     MemberView,
     Timeline,
     TimelineItem,
@@ -82,6 +83,15 @@ async def add_vendor(call: Call[NoQuery, VendorAdd]) -> CommitteeDetail:
     """Ask a company to pitch: it gets a room with the buyers, where it sees nobody else."""
     await _demand(call)
     made = await call.services.committees.add_vendor(call.path["committee"], call.body.vendor, actor=call.actor)
+    return await _changed(call, made.id)
+
+
+async def add_member(call: Call[NoQuery, MemberAdd]) -> CommitteeDetail:
+    """Take one more of the buyer's people in: they come in once they declared, and see what is said from then on."""
+    await _demand(call)
+    before, _ = await call.services.committees.get(call.path["committee"])
+    member = await _member(call, call.body.person, before.buyer)
+    made = await call.services.committees.add_member(before.id, member, actor=call.actor)
     return await _changed(call, made.id)
 
 

@@ -173,6 +173,7 @@ OPERATIONS: tuple[Operation, ...] = (
         _write(f"/v1/committees/{{committee}}/{name}", P.SIGNED_IN, handler, cm.CommitteeDetail, body)
         for name, handler, body in (
             ("vendors", committees.add_vendor, cm.VendorAdd),
+            ("members", committees.add_member, cm.MemberAdd),
             ("declare", committees.declare_interest, cm.Declaration),
             ("schedule", committees.schedule_committee, cm.CommitteeSchedule),
             ("start", committees.start_committee, m.NoBody),

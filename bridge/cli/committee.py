@@ -112,6 +112,18 @@ def add_vendor(ctx: typer.Context, name: Name, vendor: Vendor, wait: Wait = True
     _tell(found, as_json, f"{vendor} has its pitch room; its people come in when the pitches begin.")
 
 
+@app.command("add-member")
+def add_member(
+    ctx: typer.Context,
+    name: Name,
+    person: Annotated[str, typer.Argument(help="Id, e-mail address or Matrix user id.")],
+    as_json: Json = False,
+) -> None:
+    """Take one more of the buyer's people in; they see what is said from when they declared."""
+    found = _call(ctx, f"/{segment(name)}/members", {"person": person}, wait=False)
+    _tell(found, as_json, f"{person} comes in once they declared: conclave committee declare {name} --none")
+
+
 @app.command()
 def declare(
     ctx: typer.Context,
@@ -229,7 +241,8 @@ def _tell(found: dict[str, Any], as_json: bool, text: str) -> None:
 def _state(room: dict[str, Any]) -> str:
     if room["problem"]:
         return f"stuck: {room['problem']}"
-    return f"{room['members']} people, {'as it should be' if room['settled'] else 'being set up'}"
+    people = "1 person" if room["members"] == 1 else f"{room['members']} people"
+    return f"{people}, {'as it should be' if room['settled'] else 'being set up'}"
 
 
 def _time(text: str | None) -> str:

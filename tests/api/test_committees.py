@@ -29,8 +29,8 @@ class Scene:
             self.people[company] = await self.hub.add_person(company, prefix=company)
         for name in ("chair", "buyer", "late"):
             self.people[name] = user = await self.hub.add_person("contoso", prefix=name)
-            body = {"person": user, "device": "laptop"}
-            self.tokens[name] = (await self.hub.api("POST", "/v1/credentials", body))["token"]
+            device = {"person": user, "device": "laptop"}
+            self.tokens[name] = (await self.hub.api("POST", "/v1/credentials", device))["token"]
         members = [self.people[name] for name in ("chair", "buyer", "late")]
         body = {"id": "crm", "title": "CRM 2027", "chair": members[0], "members": members}
         await self.hub.api("POST", "/v1/committees", body)

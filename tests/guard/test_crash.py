@@ -69,7 +69,15 @@ SILENT = (403, "M_FORBIDDEN", "")
 # rule → what is done, what the answer is, and the act in its entry
 CASES: dict[str, tuple[Do, tuple[int, str, str], str]] = {
     **dict.fromkeys(
-        ("decide", "refuse_form", "refuse_person", "refuse_admission", "refuse_engagement", "refuse_timeline"),
+        (
+            "decide",
+            "refuse_form",
+            "refuse_person",
+            "refuse_admission",
+            "refuse_engagement",
+            "refuse_timeline",
+            "refuse_frozen",
+        ),
         (say, FAILED, "m.room.encrypted"),
     ),
     "refuse_account": (say, EXPIRED, "use a session"),

@@ -38,6 +38,10 @@ PHASES = {item.phase: item for item in (OPEN, PITCH, CLEARED, DECIDED, CLOSED)}
 
 ACTS: dict[str, tuple[Callable[[Committee], Any], set[Phase]]] = {
     "add a vendor": (lambda it: it.add_vendor(Vendor(company="litware", pitch="rm_l")), {Phase.OPEN, Phase.PITCH}),
+    "add a member": (
+        lambda it: it.add_member(Member(person="prs_eve", user_id="@eve:hub.test")),
+        set(Phase) - {Phase.CLOSED},
+    ),
     "plan the pitch": (lambda it: it.schedule(pitch_at=NOW + 99, clear_at=None, now=NOW), {Phase.OPEN}),
     "plan the clearing": (
         lambda it: it.schedule(pitch_at=None, clear_at=NOW + 99, now=NOW),

@@ -126,7 +126,7 @@ def test_whom_a_charter_admits(name: str) -> None:
     ],
 )
 def test_an_admission_holds_from_its_beginning_until_the_millisecond_it_ends(
-    times: dict[str, int], sentence: str | None
+    times: dict[str, Any], sentence: str | None
 ) -> None:
     charter = replace(CHARTER, admits=(Admission(company="contoso", **times),))
     code = None if sentence is None else Code.NOT_IN_PHASE
