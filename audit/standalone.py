@@ -20,12 +20,14 @@ from audit.parts import Report, VerificationError
 from audit.printable import printable
 from audit.proof_check import Trust, check_proof
 from audit.quorum import Policy, PolicyError, parse_policy, witnessed
+from audit.removal import RemovalReport, is_removal, verify_removal
 from audit.stamped import Authorities, describe, load_authorities, verify_timestamps
 from audit.timestamps import Timestamp
 from audit.trail import TrailReport, is_trail, verify_trail
 from audit.tree import ProofError
 from audit.tsp import TimestampError
 
+FOUND = "FINDINGS: the proof is whole, and what it shows is not as it should be."
 INTERRUPTED = 130
 LARGE = 50_000
 
@@ -43,12 +45,14 @@ def main(arguments: list[str] | None = None) -> int:
         authorities = load_authorities(options.tsa_cert) if options.tsa_cert else None
     except (OSError, NoteError, PolicyError, TimestampError, VerificationError) as error:
         parser.error(str(error))
-    if (options.what.is_file() or is_trail(Folder(options.what))) and (authorities is not None or seen):
+    if _is_part(options.what) and (authorities is not None or seen):
         parser.error("--tsa-cert and --seen go with an export of the whole log, not with a proof or a trail")
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal without check marks
     try:
         if options.what.is_file():
             lines = _proof(options.what, trust, policy)
+        elif is_removal(Folder(options.what)):
+            lines = _removal(verify_removal(Folder(options.what), trust, policy, verify_signature), policy)
         elif is_trail(Folder(options.what)):
             lines = _trail(verify_trail(Folder(options.what), trust.keys, verify_signature, root=root), policy)
         else:
@@ -66,6 +70,11 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     sys.stdout.write("\n".join(lines) + "\n")
     return 0 if lines[-1] == "VALID." else 1
+
+
+def _is_part(what: Path) -> bool:
+    """Whether ``what`` shows a part of the log only."""
+    return what.is_file() or is_trail(Folder(what)) or is_removal(Folder(what))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,6 +125,15 @@ def _trail(report: TrailReport, policy: Policy | None) -> list[str]:
         f"✓ {report.files} files as the manifest lists them, export {printable(report.export)}",
         "VALID.",
     ]
+
+
+def _removal(report: RemovalReport, policy: Policy | None) -> list[str]:
+    lines = [f"✓ checkpoint of {report.pitch.key.name}, {report.pitch.checkpoint.size:,} entries"]
+    for trail in (report.pitch, report.deliberation):
+        lines += _witnesses(trail.note, trail.keys, policy)
+    lines += [f"✓ {printable(line)}" for line in report.lines()]
+    lines += [f"✗ {printable(line)}" for line in report.findings]
+    return [*lines, FOUND if report.findings else "VALID."]
 
 
 def _timestamps(found: list[Timestamp], authorities: Authorities | None) -> list[str]:

@@ -163,6 +163,15 @@ def _proven(bundle: Bundle, name: str, checkpoint: Checkpoint) -> Iterator[_Prov
         yield _Proven(position=position, where=f"{where} ({body['kind']})", body=body)
 
 
+def trail_entries(bundle: Bundle, checkpoint: Checkpoint) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Position and body of every entry of a trail that was verified, in order.
+
+    Raises:
+        VerificationError: A file is not what it was.
+    """
+    return ((item.position, item.body) for item in _pages(bundle, checkpoint))
+
+
 def _pages(bundle: Bundle, checkpoint: Checkpoint) -> Iterator[_Proven]:
     """The entries in the files of the trail, of which each page has to be there."""
     for page in range(len(_page_names(bundle))):

@@ -2,11 +2,8 @@
 
 import base64
 import json
-import shutil
-import tarfile
-import tempfile
 import time
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -15,8 +12,10 @@ import typer
 from audit.printable import printable
 from bridge.cli.client import HubClient
 from bridge.cli.errors import CallFailedError
+from bridge.cli.fetching import check_parent, fetch_bundle
 from bridge.cli.output import Json, say, show, write_json
 from bridge.cli.proving import prove
+from bridge.cli.removals import removal
 from bridge.cli.session import client_of
 from bridge.cli.verifying import verify
 
@@ -159,7 +158,7 @@ def export(
             hint="name another folder",
             usage=True,
         )
-    _check_parent(out)
+    check_parent(out)
     client = client_of(ctx)
     order = client.post("/v1/exports", {"company": company, "room": room})
     files = fetch_bundle(client, order["entry"], out)
@@ -172,62 +171,8 @@ def export(
     say(f"Next: conclave audit verify {out} --vkey log.vkey    (the key that you got when the hub was set up)")
 
 
-def _check_parent(out: Path) -> None:
-    """Find out before the export is ordered, and so recorded, whether it can be written.
-
-    Raises:
-        CallFailedError: It cannot.
-    """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
-            pass
-    except OSError as error:
-        raise CallFailedError(
-            f"cannot write to {out.parent}: {error.strerror}", code="out", hint="name another folder", usage=True
-        ) from None
-
-
-def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """Write one file of an export below ``folder``; Python's own filters for that came with 3.11.4.
-
-    Raises:
-        TarError: It is no regular file, or its name leads out of the folder.
-        OSError: It cannot be written, or stands there already.
-    """
-    name, content = PurePosixPath(member.name), tar.extractfile(member) if member.isreg() else None
-    if content is None or name.is_absolute() or ".." in name.parts:
-        raise tarfile.TarError(f"{printable(member.name, 200)} is no file of an export")
-    target = folder / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("xb") as file:
-        shutil.copyfileobj(content, file)
-
-
-def fetch_bundle(client: HubClient, entry: int, out: Path) -> int:
-    """Unpack the bundle beside ``out`` and move it there whole; returns how many files it has."""
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    files = 0
-    try:
-        partial.mkdir(parents=True)
-        with client.stream(f"/v1/exports/{entry}/bundle") as response, tarfile.open(fileobj=response, mode="r|") as tar:
-            for member in tar:
-                _unpack(tar, member, partial)
-                files += 1
-        if not (partial / "manifest.json.sig").is_file():
-            raise CallFailedError("the hub broke off in the middle", code="interrupted", hint="export again")
-        partial.rename(out)
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise CallFailedError(
-            f"the export did not arrive whole: {error}", code="interrupted", hint="export again"
-        ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return files
-
-
 app.command()(prove)
+app.command()(removal)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Json, say, write_json
 from bridge.cli.progress import progress_bar
 from bridge.cli.proving import read_policy, read_tsa_cert, verify_proof
+from bridge.cli.removals import check_removal
 from bridge.cli.trails import check_trail
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def verify(  # noqa: PLR0913, PLR0917  # a command's options
 ) -> None:
     """Check an export, every file of it, or a proof. Needs no network and no hub."""
     from audit.files import Folder
+    from audit.removal import is_removal
     from audit.trail import is_trail
 
     trust, quorum, authorities = _trust(vkey, root), read_policy(policy), read_tsa_cert(tsa_cert)
@@ -61,7 +63,10 @@ def verify(  # noqa: PLR0913, PLR0917  # a command's options
     if not bundle.is_dir():
         raise CallFailedError(f"{bundle} is not a folder", code="bundle", hint="name the exported folder", usage=True)
     with _verdict(as_json):
-        if is_trail(Folder(bundle)):
+        if is_removal(Folder(bundle)):
+            _refuse_extras(seen, authorities, "a removal proof")
+            check_removal(bundle, trust, quorum, as_json)
+        elif is_trail(Folder(bundle)):
             _refuse_extras(seen, authorities, "a trail")
             check_trail(bundle, trust, lambda found: _witnessed(found, quorum), as_json)
         else:

@@ -18,8 +18,8 @@ from audit.keys import verify_signature
 from audit.note import VerifierKey
 from audit.parts import VerificationError
 from audit.verify import verify_bundle
-from bridge.cli.audit import fetch_bundle
 from bridge.cli.client import HubClient
+from bridge.cli.fetching import fetch_bundle
 from bridge.demo.people import Plain, Reader, close_all
 
 MESSAGES = 30

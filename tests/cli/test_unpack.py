@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from bridge.cli.audit import fetch_bundle
 from bridge.cli.client import HubClient
 from bridge.cli.errors import CallFailedError
+from bridge.cli.fetching import fetch_bundle
 
 
 class Sends(HubClient):

@@ -27,8 +27,8 @@ from audit.tables import inbox, inbox_source
 from audit.tiles import decode_bundle
 from audit.tree import Frontier, leaf_hash
 from audit.verify import verify_bundle
-from bridge.cli.audit import fetch_bundle
 from bridge.cli.client import HubClient
+from bridge.cli.fetching import fetch_bundle
 from config.db import Database, metadata, run
 from tests.fakes.hub import ManualClock
 from tests.faults.crash_points import DyingShutil, Killed, Steps, dying

@@ -10,8 +10,8 @@ import pytest
 from audit.files import Folder, read_vkeys
 from audit.keys import verify_ed25519
 from audit.verify import verify_bundle
-from bridge.cli.audit import fetch_bundle
 from bridge.cli.client import HubClient
+from bridge.cli.fetching import fetch_bundle
 from tests.faults.processes import Processes, start_processes
 from tests.live import PASSWORD, until
 

@@ -15,8 +15,33 @@ LEDGER = [
     f"audit.{name}"
     for name in (
         *("canonical", "cms", "cosignature", "der", "digests", "disclosures", "entry", "index", "indexes"),
-        *("key_history", "kinds", "manifest", "note", "parts", "printable", "proof", "proof_check", "quorum", "seen"),
-        *("sshsig", "stretch", "structure", "succession", "tiles", "timestamps", "trail", "tree", "tsp", "verify"),
+        *(
+            "key_history",
+            "kinds",
+            "manifest",
+            "note",
+            "parts",
+            "printable",
+            "proof",
+            "proof_check",
+            "quorum",
+            "removal",
+            "seen",
+        ),
+        *(
+            "removal",
+            "seen",
+            "sshsig",
+            "stretch",
+            "structure",
+            "succession",
+            "tiles",
+            "timestamps",
+            "trail",
+            "tree",
+            "tsp",
+            "verify",
+        ),
         *("walk", "witness"),
     )
 ]
