@@ -19,7 +19,6 @@ from audit.proof_check import ProofReport, Trust, check_proof
 from audit.quorum import Policy
 from audit.trail import TrailReport, trail_entries, verify_trail
 from audit.tree import ProofError
-from config.clock import iso
 
 PITCH, DELIBERATION, FACTS = "pitch/", "deliberation/", "facts/"
 CLEARED, ENROLLED = "vendor.cleared", "person.enrolled"
@@ -70,19 +69,6 @@ class RemovalReport:
         """The time up to which both rooms are shown whole."""
         return min(self.pitch.whole_until, self.deliberation.whole_until)
 
-    def lines(self) -> list[str]:
-        """What it shows, a line each, for people."""
-        whose = "people" if self.findings else f"of {self.buyer}, and nobody else,"
-        used = "" if self.findings else ", none by one of these"
-        return [
-            f"cleared       {self.committee}, entry {self.cleared_entry:,}, {iso(self.cleared_at)}",
-            *(f"left          {item.person} of {self.vendor}, {iso(item.ts)}, {item.event_id}" for item in self.leaves),
-            "history       from joining on only, in both rooms, since they were made",
-            f"sessions      {self.sessions} that the vendor may have; {self.later} messages since{used}",
-            f"deliberation  {len(self.members)} {whose} were ever in it, over its whole life",
-            f"whole         every entry of both rooms up to {iso(self.whole_until)}",
-        ]
-
 
 def is_removal(bundle: Bundle) -> bool:
     """Whether ``bundle`` is a removal proof."""
@@ -124,7 +110,7 @@ def verify_removal(bundle: Bundle, trust: Trust, policy: Policy | None, verify: 
         companies = _companies(facts)
         left = _judge_pitch(report, _entries(rooms[PITCH], pitch), companies, data["pitch"])
         _judge_deliberation(report, _entries(rooms[DELIBERATION], deliberation), companies, data["deliberation"], left)
-        _check_spare(facts, companies, report)
+        _check_spare(facts, left.people | set(report.members))
     except (KeyError, TypeError, AttributeError) as error:
         raise _short("an entry", f"lacks what a removal is judged by: {error}") from None
     return report
@@ -152,9 +138,10 @@ class _Below:
 
 @dataclass(slots=True)
 class _Left:
-    """Who of the vendor was in the pitch room, and which sessions were used while any of them was."""
+    """Who of the vendor is in the pitch room, which sessions were used while any of them was, and who ever was in."""
 
     inside: set[str] = field(default_factory=set)
+    people: set[str] = field(default_factory=set)
     sessions: set[str] = field(default_factory=set)
 
 
@@ -165,6 +152,7 @@ def _judge_pitch(report: RemovalReport, entries: Iterator[Entry], companies: Map
         kind, data, after = body["kind"], body["data"], _after(report, position, body)
         if kind in INSIDE | OUTSIDE:
             person, company = _whose(body, position, companies)
+            left.people.add(person)
             if company == report.vendor:
                 seen.add(person)
                 _move(report, left, body, position, person, after=after)
@@ -293,14 +281,13 @@ def _companies(facts: Sequence[ProofReport]) -> dict[str, str]:
     return found
 
 
-def _check_spare(facts: Sequence[ProofReport], companies: Mapping[str, str], report: RemovalReport) -> None:
+def _check_spare(facts: Sequence[ProofReport], people: set[str]) -> None:
     """Nothing else is in the proof: whoever hands it on tells nothing of other vendors."""
-    needed = {leave.person for leave in report.leaves} | set(report.members)
     for fact in facts:
         kind, data = fact.entry["kind"], fact.entry["data"]
         if kind not in (CLEARED, ENROLLED):
             raise _short(f"entry {fact.index:,}", f"{kind} has no place in a removal proof")
-        if kind == ENROLLED and companies[data["person"]] != report.buyer and data["person"] not in needed:
+        if kind == ENROLLED and data["person"] not in people:
             raise _short(f"entry {fact.index:,}", "is of somebody who was in neither room")
 
 

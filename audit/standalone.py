@@ -21,6 +21,7 @@ from audit.printable import printable
 from audit.proof_check import Trust, check_proof
 from audit.quorum import Policy, PolicyError, parse_policy, witnessed
 from audit.removal import RemovalReport, is_removal, verify_removal
+from audit.removal_lines import removal_lines
 from audit.stamped import Authorities, describe, load_authorities, verify_timestamps
 from audit.timestamps import Timestamp
 from audit.trail import TrailReport, is_trail, verify_trail
@@ -131,7 +132,7 @@ def _removal(report: RemovalReport, policy: Policy | None) -> list[str]:
     lines = [f"✓ checkpoint of {report.pitch.key.name}, {report.pitch.checkpoint.size:,} entries"]
     for trail in (report.pitch, report.deliberation):
         lines += _witnesses(trail.note, trail.keys, policy)
-    lines += [f"✓ {printable(line)}" for line in report.lines()]
+    lines += [f"✓ {printable(line)}" for line in removal_lines(report)]
     lines += [f"✗ {printable(line)}" for line in report.findings]
     return [*lines, FOUND if report.findings else "VALID."]
 

@@ -78,8 +78,10 @@ def check_removal(folder: Path, trust: "Trust", policy: "Policy | None", as_json
 
 
 def _tell(report: "RemovalReport") -> None:
+    from audit.removal_lines import removal_lines
+
     say(f"  ✓ checkpoint    signed by {report.pitch.key.name}, of {report.pitch.checkpoint.size:,} entries")
-    for line in report.lines():
+    for line in removal_lines(report):
         say(f"  ✓ {printable(line)}")
     for line in report.findings:
         say(f"  ✗ {printable(line)}")

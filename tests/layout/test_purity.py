@@ -15,19 +15,7 @@ LEDGER = [
     f"audit.{name}"
     for name in (
         *("canonical", "cms", "cosignature", "der", "digests", "disclosures", "entry", "index", "indexes"),
-        *(
-            "key_history",
-            "kinds",
-            "manifest",
-            "note",
-            "parts",
-            "printable",
-            "proof",
-            "proof_check",
-            "quorum",
-            "removal",
-            "seen",
-        ),
+        *("key_history", "kinds", "manifest", "note", "parts", "printable", "proof", "proof_check", "quorum"),
         *(
             "removal",
             "seen",

@@ -1,0 +1,198 @@
+"""Removal proofs: what a good one shows, what is a finding, what is none at all."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from audit.keys import verify_ed25519
+from audit.parts import VerificationError
+from audit.proof_check import Trust
+from audit.removal import RemovalReport, is_removal, verify_removal
+from audit.removal_lines import removal_lines
+from config.db import Database
+from tests.ledger import LOG_KEY, Files, make_log, signing_key
+from tests.removals import CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, pitched, removal, removed
+
+TRUST = Trust([LOG_KEY.public])
+FLIPS = 200
+
+
+@pytest.fixture
+def database_source(sqlite_base: Path) -> Path:
+    """These tests are about files: one database is enough."""
+    return sqlite_base
+
+
+def check(files: Files, trust: Trust = TRUST) -> RemovalReport:
+    return verify_removal(files, trust, None, verify_ed25519)
+
+
+def refused(files: Files, trust: Trust = TRUST) -> str:
+    with pytest.raises(VerificationError) as raised:
+        check(files, trust)
+    return f"{raised.value.where} {raised.value.detail}"
+
+
+async def made(db: Database, place: Path, story: Story, facts: tuple[str, ...] | None = None) -> Files:
+    return await removal(await make_log(db, place, []), story.drafts, facts)
+
+
+async def test_what_a_good_one_shows(db: Database, tmp_path: Path) -> None:
+    files = await made(db, tmp_path, removed())
+    assert is_removal(files)
+    report = check(files)
+    assert (report.committee, report.vendor, report.buyer) == ("crm", "adatum", "contoso")
+    assert [(leave.person, leave.ts) for leave in report.leaves] == [
+        ("prs_vic", CLEARED_AT + 100),
+        ("prs_val", CLEARED_AT + 100),
+    ]
+    assert (report.sessions, report.later, report.findings) == (2, 1, [])
+    assert report.members == ["prs_ann", "prs_bea"]
+    assert any("none by one of these" in line for line in removal_lines(report))
+
+
+def again(room: str, name: str, session: str) -> Callable[[Story], None]:
+    return lambda story: story.message(room, name, session, CLEARED_AT + 300)
+
+
+FINDINGS: dict[str, tuple[Callable[[Story], None], str]] = {
+    "an old session in the pitch room": (
+        again(PITCH_ROOM, "ann", "s1"),
+        "was sent with a session from before the vendor left",
+    ),
+    "an old session in the deliberation room": (
+        again(DELIBERATION_ROOM, "ann", "s2"),
+        "was sent with a session from before the vendor left",
+    ),
+    "the vendor sends": (again(PITCH_ROOM, "vic", "s9"), "the vendor sent a message after the clearing"),
+    "a rival in the vendor's room": (
+        lambda story: story.member(PITCH_ROOM, "joined", "rob", CLEARED_AT + 300),
+        "prs_rob of fabrikam was in the vendor's pitch room",
+    ),
+    "the vendor in the deliberation room": (
+        lambda story: story.member(DELIBERATION_ROOM, "invited", "vic", CLEARED_AT + 300),
+        "prs_vic of adatum was in the deliberation room",
+    ),
+    "a rival in the deliberation room": (
+        lambda story: story.member(DELIBERATION_ROOM, "joined", "rob", CLEARED_AT + 300),
+        "prs_rob of fabrikam was in the deliberation room",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+async def test_what_should_not_be_is_a_finding(db: Database, tmp_path: Path, name: str) -> None:
+    change, text = FINDINGS[name]
+    story = removed()
+    change(story)
+    report = check(await made(db, tmp_path, story, ("ann", "bea", "vic", "val", "rob") if "rob" in text else None))
+    assert any(text in line for line in report.findings), report.findings
+    assert not any("none by one of these" in line or "nobody else" in line for line in removal_lines(report))
+
+
+async def test_who_comes_back_for_a_moment_is_a_finding(db: Database, tmp_path: Path) -> None:
+    story = removed()
+    story.member(PITCH_ROOM, "joined", "vic", CLEARED_AT + 300)
+    story.message(PITCH_ROOM, "ann", "s3", CLEARED_AT + 310)
+    story.member(PITCH_ROOM, "left", "vic", CLEARED_AT + 320)
+    report = check(await made(db, tmp_path, story))
+    assert [line.partition(": ")[2] for line in report.findings] == [
+        "prs_vic came back after the clearing (member.joined)",
+        "$20 was sent before the vendor was out",
+    ]
+
+
+async def test_an_event_that_came_into_the_log_just_behind_the_clearing_is_no_finding(
+    db: Database, tmp_path: Path
+) -> None:
+    story = pitched()
+    story.clear()
+    story.message(PITCH_ROOM, "vic", "s2", 1)
+    for name in ("vic", "val"):
+        story.member(PITCH_ROOM, "removed", name, CLEARED_AT + 100)
+    assert check(await made(db, tmp_path, story)).findings == []
+
+
+def _not_out(story: Story) -> None:
+    story.clear()
+    story.member(PITCH_ROOM, "removed", "vic", CLEARED_AT + 100)
+
+
+def _nameless(story: Story) -> None:
+    story.clear()
+    for name in ("vic", "val"):
+        story.member(PITCH_ROOM, "removed", name, CLEARED_AT + 100)
+    story.message(DELIBERATION_ROOM, "ann", None, CLEARED_AT + 200)
+
+
+def _of_another(story: Story) -> None:
+    story.clear(vendor="fabrikam")
+
+
+def _other_room(story: Story) -> None:
+    story.clear(pitch="rm_other")
+
+
+NONE: dict[str, tuple[Callable[[Story], None], str]] = {
+    "never cleared": (lambda _: None, "holds 0 entries vendor.cleared"),
+    "one did not leave": (_not_out, "prs_val did not leave it"),
+    "a message without a session": (_nameless, "is a message without the id of its session"),
+    "of another vendor": (_of_another, "does not say whose removal it was"),
+    "of another room": (_other_room, "does not create the room rm_other"),
+}
+
+
+@pytest.mark.parametrize("name", NONE)
+async def test_what_is_not_shown_is_not_proven(db: Database, tmp_path: Path, name: str) -> None:
+    change, text = NONE[name]
+    story = pitched()
+    change(story)
+    assert text in refused(await made(db, tmp_path, story))
+
+
+@pytest.mark.parametrize(
+    ("history", "text"),
+    [("0" * 64, "opens the history to others"), (None, "came before the history was shut")],
+)
+async def test_history_was_shut_from_the_first_on(db: Database, tmp_path: Path, history: str | None, text: str) -> None:
+    story = pitched(history=history)
+    story.clear()
+    assert text in refused(await made(db, tmp_path, story))
+
+
+async def test_what_is_left_out_of_the_folder_or_added_to_it(db: Database, tmp_path: Path) -> None:
+    files = await made(db, tmp_path, removed())
+    facts = sorted(name for name in files.names() if name.startswith("facts/"))
+    for name in files.names():
+        if name.endswith(("VERIFY.md", "disclosures.ndjson")):
+            continue
+        refused(files.without(name))
+    for name in facts:
+        assert refused(files.without(name)).endswith(("expected one", "whose enrolment is not shown"))
+    assert "has no place in a removal proof" in refused(files.but("more.txt", b""))
+    swapped = {
+        ("pitch" + name.removeprefix("deliberation") if name.startswith("deliberation") else
+         "deliberation" + name.removeprefix("pitch") if name.startswith("pitch") else name): data
+        for name, data in files.content.items()
+    }  # fmt: skip
+    assert "does not create the room rm_p" in refused(Files(swapped))
+    refused(files, Trust([signing_key("other.example", 9).public]))
+
+
+async def test_nobody_else_is_named_in_it(db: Database, tmp_path: Path) -> None:
+    files = await made(db, tmp_path, removed(), ("ann", "bea", "vic", "val", "rob"))
+    assert "is of somebody who was in neither room" in refused(files)
+
+
+async def test_every_flipped_bit_is_seen(db: Database, tmp_path: Path) -> None:
+    files = await made(db, tmp_path, removed())
+    dice = random.Random(5)
+    names = sorted(files.names())
+    for _ in range(FLIPS):
+        name = dice.choice(names)
+        data = bytearray(files.content[name])
+        if data:
+            data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+            refused(files.but(name, bytes(data)))
