@@ -35,7 +35,20 @@ def removal(
     if out.exists():
         raise CallFailedError(f"{out} exists already", code="exists", hint="name another folder", usage=True)
     check_parent(out)
-    client = client_of(ctx)
+    facts = write_removal(client_of(ctx), committee, vendor, out)
+    if as_json:
+        write_json({"out": str(out), "committee": committee, "vendor": vendor, "facts": facts})
+        return
+    say(f"{out}/ written: the trails of both rooms, and {len(facts)} single entries with their proofs.")
+    say(f"Next: conclave audit verify {out} --vkey log.vkey    (the key that you got when the hub was set up)")
+
+
+def write_removal(client: HubClient, committee: str, vendor: str, out: Path) -> list[int]:
+    """Write the removal proof to ``out``, whole or not at all; returns the positions of its single entries.
+
+    Raises:
+        CallFailedError: The vendor was not put out, or the hub said no.
+    """
     cleared = _cleared(client, committee, vendor)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -50,11 +63,7 @@ def removal(
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    if as_json:
-        write_json({"out": str(out), "committee": committee, "vendor": vendor, "facts": facts})
-        return
-    say(f"{out}/ written: the trails of both rooms, and {len(facts)} single entries with their proofs.")
-    say(f"Next: conclave audit verify {out} --vkey log.vkey    (the key that you got when the hub was set up)")
+    return facts
 
 
 def check_removal(folder: Path, trust: "Trust", policy: "Policy | None", as_json: bool) -> None:

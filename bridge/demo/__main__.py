@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bridge.cli.client import HubClient, local_hub
 from bridge.cli.errors import CallFailedError, complain
-from bridge.demo.story import Narrator, Stage, StoryError, tell
+from bridge.demo.story import tell
+from bridge.demo.telling import Narrator, Stage, StoryError
 from bridge.demo.temporary import temporary_hub
 from config.errors import ConclaveError
 

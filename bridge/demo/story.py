@@ -4,11 +4,8 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -20,77 +17,11 @@ from audit.parts import VerificationError
 from audit.verify import verify_bundle
 from bridge.cli.client import HubClient
 from bridge.cli.fetching import fetch_bundle
+from bridge.demo.committee import committee_chapter
 from bridge.demo.people import Plain, Reader, close_all
+from bridge.demo.telling import PASSWORD, Narrator, Stage, StoryError, Tally, call, until
 
 MESSAGES = 30
-PASSWORD = "a password for the story only"  # noqa: S105  # of people who live for a minute
-PATIENCE_S = 60
-LOOK_S = 0.1
-
-T = TypeVar("T")
-
-
-class StoryError(Exception):
-    """Something did not go as the story tells it."""
-
-
-@dataclass(slots=True)
-class Narrator:
-    """Tells the story and takes its times."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def heading(self, text: str) -> None:
-        """A new part."""
-        print(f"\n{text}", flush=True)  # noqa: T201  # the story is this program's output
-
-    def quote(self, text: str) -> None:
-        """A detail."""
-        print(f"      {text}", flush=True)  # noqa: T201  # as above
-
-    @contextmanager
-    def step(self, name: str, text: str) -> Iterator[None]:
-        """A step with its time."""
-        began = time.monotonic()
-        yield
-        self.seconds[name] = round(time.monotonic() - began, 2)
-        print(f"  ✓ {text}  ({self.seconds[name]:.1f} s)", flush=True)  # noqa: T201  # as above
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """Where the story happens; ``suffix`` makes names unique on a hub that has heard it before."""
-
-    client: HubClient
-    place: Path
-    out: Path
-    host: str
-    suffix: str
-
-    @property
-    def partner(self) -> str:
-        """The partner's id."""
-        return f"northwind{self.suffix}"
-
-    @property
-    def team(self) -> str:
-        """The host's team."""
-        return f"partner-north{self.suffix}"
-
-
-@dataclass(slots=True, kw_only=True)
-class Tally:
-    """What is counted."""
-
-    events_sent: int = 0
-    decrypted: int = 0
-    refusals: int = 0
-    entries: int = 0
-
-
-async def call(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
-    """A call of the hub's API, without holding up the clients."""
-    return await asyncio.to_thread(function, *arguments, **options)
 
 
 async def tell(stage: Stage, narrator: Narrator) -> int:
@@ -113,6 +44,8 @@ async def tell(stage: Stage, narrator: Narrator) -> int:
         await _explained(narrator, readers[1])
         narrator.heading("Shutting somebody out")
         await _suspend(stage, narrator, tally, readers, rooms["Deals"])
+        narrator.heading("A committee: vendors pitch, then the buyers clear the room")
+        readers += await committee_chapter(stage, narrator, readers[0])
         narrator.heading("The trail")
         await _export(stage, narrator, tally)
     finally:
@@ -172,7 +105,7 @@ async def _open(stage: Stage, narrator: Narrator, readers: list[Reader]) -> dict
     ):
         body = {"partner": stage.partner, "team": stage.team, "template": "reseller"}
         await call(stage.client.post, "/v1/partnerships", body)
-        found = await _until(lambda: _settled(stage), "the rooms are not as their charters say")
+        found = await until(lambda: _settled(stage), "the rooms are not as their charters say")
     rooms = {room["name"]: room["room_id"] for room in found["rooms"]}
     for reader in readers:
         await reader.sync()
@@ -250,7 +183,7 @@ async def _forbidden(stage: Stage, narrator: Narrator, tally: Tally, reader: Rea
                     raise StoryError(f"{what}: expected 403 {code}, got {answer.status} {answer.code} {answer.text}")
                 narrator.quote(f"{what}: “{answer.text}”")
         wanted = {code for _, code, *_ in acts}
-        recorded = await _until(lambda: _recorded(stage, start, wanted), "the refusals are not in the ledger")
+        recorded = await until(lambda: _recorded(stage, start, wanted), "the refusals are not in the ledger")
     tally.refusals = recorded
 
 
@@ -278,7 +211,7 @@ async def _suspend(stage: Stage, narrator: Narrator, tally: Tally, readers: list
             raise StoryError("the suspension is not enforced")
         if await bob.say(room_id, "one more thing") is not None:
             raise StoryError("a suspended person could send")
-        await _until(lambda: _left(stage, bob.user_id), "the suspended person is still in a room")
+        await until(lambda: _left(stage, bob.user_id), "the suspended person is still in a room")
         await dana.sync()
         event_id = await dana.say(room_id, "Bob is out; new keys from here on")
         if event_id is None or not await ann.read_all({event_id}):
@@ -338,15 +271,3 @@ def _tampered(stage: Stage, bundle: Path, key: str) -> str:
             raise StoryError(f"the verifier did not name the entry: {error}") from None
         return f"{error.where} {error.detail}"
     raise StoryError("the tampered bundle verifies")
-
-
-async def _until(look: Callable[[], T | None], otherwise: str) -> T:
-    """What ``look`` finds, as soon as it finds something."""
-    ends = time.monotonic() + PATIENCE_S
-    while True:
-        found = await call(look)
-        if found is not None:
-            return found
-        if time.monotonic() > ends:
-            raise StoryError(f"{otherwise} after {PATIENCE_S} s")
-        await asyncio.sleep(LOOK_S)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bridge.cli.client import HubClient, local_hub
-from bridge.demo.story import Narrator, StoryError
+from bridge.demo.telling import Narrator, StoryError
 
 SETTINGS = """
 state_dir = "{state}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bridge.demo.story import PASSWORD
+from bridge.demo.telling import PASSWORD
 from tests.compose.stack import ROOT, SERVICES, Stack, running_stack, until
 
 STORY_S = 300
