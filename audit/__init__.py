@@ -20,7 +20,8 @@ Keys
 
 Index and trails
     ``index`` what an index commits to, ``indexing`` when the log gets one, ``indexes`` its check in an export;
-    ``trail_export`` writes the trail of one company or room, ``trail`` verifies it; ``index_store``.
+    ``trail_export`` writes the trail of one company or room, ``trail`` verifies it; ``index_store``. ``removal`` judges
+    two of them: that a committee's vendor was put out; ``removal_lines`` says it.
 
 Export
     ``bundle`` writes it; ``parts`` are the names of its files, and what may be wrong with them.
