@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks import (
     append_rate,
     cold_start,
+    committee_time,
     decide,
     export_rate,
     feed_lag,
@@ -38,6 +39,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "decide": decide.run,
     "lag": feed_lag.run,
     "partnership": partnership_time.run,
+    "committees": committee_time.run,
     "send": send_rate.run,
     "export": export_rate.run,
     "verify": verify_rate.run,

@@ -22,6 +22,8 @@ class Ask(StrEnum):
     HELP = "!help"
     RULES = "!rules"
     WHO = "!who"
+    CLEAR = "!clear"
+    DECLARE = "!declare"
     UNKNOWN = ""
 
 
@@ -69,6 +71,8 @@ HELP = (
     "!help – this list\n"
     "!rules – what holds in the rooms that you are in: who reads what, what is recorded\n"
     "!who ROOM – who is in a room that you are in, by its name or id\n"
+    "!declare COMMITTEE none, or conflict and what it is – for members of a committee\n"
+    "!clear COMMITTEE – for its chair: every vendor leaves; I ask before I do it\n"
     "When the hub refuses something that you try, I explain it here, once in a while for each kind of refusal."
 )
 HINT = "I answer commands only. Write !help to see them. (I say this once; other messages I leave unanswered.)"

@@ -14,6 +14,7 @@ from bridge import metrics
 from bridge.helper import answers
 from bridge.helper.account import HelperAccount
 from bridge.helper.answers import Ask
+from bridge.helper.committees import CommitteeChat
 from bridge.helper.machine import NoKeyError
 from bridge.helper.mailbox import FOREVER, Mailbox
 from bridge.helper.rooms import HelperRooms
@@ -73,6 +74,7 @@ class Helper:
         clock: Clock,
         mailbox: Mailbox,
         rooms: HelperRooms,
+        committees: CommitteeChat,
         *,
         connect: Callable[[], HelperAccount],
         opened: Callable[..., None],
@@ -82,6 +84,7 @@ class Helper:
         self._clock = clock
         self._mailbox = mailbox
         self.rooms = rooms
+        self._committees = committees
         self._connect = connect
         self._opened = opened
         self._watch = watch
@@ -260,6 +263,8 @@ class Helper:
     async def _text(self, command: answers.Command, user_id: str) -> str:
         if command.ask is Ask.HELP:
             return answers.HELP
+        if command.ask in (Ask.CLEAR, Ask.DECLARE):
+            return await self._committees.answer(command, user_id)
         rooms = await self.rooms.seen_by(user_id)
         if command.ask is Ask.RULES:
             return answers.rules(rooms)

@@ -2,15 +2,18 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from audit.inbox import Inbox
 from bridge.helper.account import HelperAccount
+from bridge.helper.committees import CommitteeChat
 from bridge.helper.crosssigning import CrossSigningKeys
 from bridge.helper.machine import Machine
 from bridge.helper.rooms import HelperRooms
 from bridge.helper.service import Helper
 from bridge.homeserver_config import helper_user_id
 from bridge.services import Services
+from config.errors import ConclaveError
 from config.state import StateDirectory, kept_secret
 
 KEY_BYTES = 32
@@ -43,10 +46,24 @@ def build_helper(
         services.clock,
         services.mailbox,
         rooms,
+        _committees(services),
         connect=connect,
         opened=services.reconciler.wake,
         watch=watch,
     )
+
+
+def _committees(services: Services) -> CommitteeChat:
+    async def person(user_id: str) -> str:
+        return (await services.onboarding.person(user_id))[0].id
+
+    async def enforce(committee: str) -> None:
+        """Have the guard take what changed, now; if the homeserver does not answer, it is told later."""
+        services.reconciler.wake(committee)
+        with suppress(ConclaveError):
+            await services.publisher.publish()
+
+    return CommitteeChat(services.committees, person=person, enforce=enforce)
 
 
 def open_account(services: Services, state: StateDirectory, helper: str) -> HelperAccount:
