@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from audit.index import ROOM
 from audit.key_history import parse_statements
 from audit.note import NoteError, Verify
 from audit.parts import CHANGED, STATEMENTS, Bundle, VerificationError, read_part
 from audit.proof_check import ProofReport, Trust, check_proof
-from audit.quorum import Policy
+from audit.quorum import Policy, witnessed
 from audit.trail import TrailReport, trail_entries, verify_trail
 from audit.tree import ProofError
 
@@ -28,6 +29,7 @@ HUB = {"system": "conclave"}
 INSIDE = frozenset({"member.joined", "member.updated", "member.invited", "member.knocked"})
 OUTSIDE = frozenset({"member.left", "member.removed", "member.banned"})
 SHORT = "the proof is not one of this removal, or something was left out of it"
+UNSEEN = "the log was not seen by those whom you trust, or it shows them another history than you"
 
 Entry = tuple[int, Mapping[str, Any]]
 
@@ -104,8 +106,7 @@ def verify_removal(bundle: Bundle, trust: Trust, policy: Policy | None, verify: 
         deliberation=deliberation,
     )
     for trail in (pitch, deliberation):
-        if trail.before <= cleared.index or trail.checkpoint.origin != cleared.checkpoint.origin:
-            raise _short(str(trail.scope), "is shown up to before the clearing only")
+        _check_trail(trail, cleared, policy, verify)
     try:
         companies = _companies(facts)
         left = _judge_pitch(report, _entries(rooms[PITCH], pitch), companies, data["pitch"])
@@ -114,6 +115,19 @@ def verify_removal(bundle: Bundle, trust: Trust, policy: Policy | None, verify: 
     except (KeyError, TypeError, AttributeError) as error:
         raise _short("an entry", f"lacks what a removal is judged by: {error}") from None
     return report
+
+
+def _check_trail(trail: TrailReport, cleared: ProofReport, policy: Policy | None, verify: Verify) -> None:
+    """The trail is one room's, reaches beyond the clearing, and is cosigned as the single entries have to be."""
+    if trail.scope.kind != ROOM:
+        raise _short(str(trail.scope), "is no trail of one room, which alone shows every entry of it")
+    if trail.before <= cleared.index or trail.checkpoint.origin != cleared.checkpoint.origin:
+        raise _short(str(trail.scope), "is shown up to before the clearing only")
+    try:
+        if policy is not None:
+            witnessed(trail.note, trail.keys, policy, verify)
+    except NoteError as error:
+        raise VerificationError("witnesses", str(error), where=str(trail.scope), meaning=UNSEEN) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +162,8 @@ class _Left:
 def _judge_pitch(report: RemovalReport, entries: Iterator[Entry], companies: Mapping[str, str], key: str) -> _Left:
     """The vendor's people in and out, the history, the sessions; returns what must not be used any more."""
     left, seen = _Left(), set[str]()
-    for position, body in _room(entries, report.pitch, key):
-        kind, data, after = body["kind"], body["data"], _after(report, position, body)
+    for position, body, after in _after(report, _room(entries, report.pitch, key)):
+        kind, data = body["kind"], body["data"]
         if kind in INSIDE | OUTSIDE:
             person, company = _whose(body, position, companies)
             left.people.add(person)
@@ -159,9 +173,7 @@ def _judge_pitch(report: RemovalReport, entries: Iterator[Entry], companies: Map
             elif company not in (None, report.buyer):
                 report.findings.append(f"entry {position:,}: {person} of {company} was in the vendor's pitch room")
         elif kind == "message.sent":
-            if after and left.inside:
-                report.findings.append(f"entry {position:,}: {data['event_id']} was sent before the vendor was out")
-            _message(report, left, body, position, companies, open_=bool(left.inside))
+            _pitch_message(report, left, body, position, companies, after=after)
         elif data.get("type") == "m.room.encryption" and after:
             report.findings.append(f"entry {position:,}: the room's encryption was changed after the clearing")
     if not seen:
@@ -172,10 +184,35 @@ def _judge_pitch(report: RemovalReport, entries: Iterator[Entry], companies: Map
     return left
 
 
-def _after(report: RemovalReport, position: int, body: Mapping[str, Any]) -> bool:
-    """Whether it happened after the clearing: an event of just before may have come into the log just behind it."""
-    ts = body["data"].get("ts")
-    return position > report.cleared_entry and (type(ts) is not int or ts > report.cleared_at)
+def _pitch_message(
+    report: RemovalReport,
+    left: _Left,
+    body: Mapping[str, Any],
+    position: int,
+    companies: Mapping[str, str],
+    *,
+    after: bool,
+) -> None:
+    """A message in the pitch room: its session is one of those seen before, unless the vendor is out for good."""
+    if after and left.inside:
+        report.findings.append(f"entry {position:,}: {body['data']['event_id']} was sent before the vendor was out")
+    if left.inside or not after:
+        left.sessions.add(_session(body, position))
+    else:
+        _message(report, left, body, position, companies, after=after)
+
+
+def _after(report: RemovalReport, entries: Iterator[Entry]) -> Iterator[tuple[int, Mapping[str, Any], bool]]:
+    """Each entry of a room, and whether it happened after the clearing.
+
+    An event of just before may have come into the log just behind it; not behind one from after it, whatever time it
+    claims: the clock may be that of the vendor's own homeserver.
+    """
+    since = False
+    for position, body in entries:
+        ts = body["data"].get("ts")
+        since = since or (position > report.cleared_entry and type(ts) is int and ts > report.cleared_at)
+        yield position, body, since
 
 
 def _move(
@@ -199,22 +236,23 @@ def _message(
     position: int,
     companies: Mapping[str, str],
     *,
-    open_: bool,
+    after: bool,
 ) -> None:
-    """While a vendor was in, a session is one that it may have; after that, none of these is used any more."""
-    session = body["data"].get("session_id")
-    if not isinstance(session, str):
-        raise _short(f"entry {position:,}", "is a message without the id of its session")
-    if open_:
-        left.sessions.add(session)
-        return
-    after = _after(report, position, body)
+    """A message that the vendor must not read: by no session that was seen in the pitch room while it could be in."""
     report.later += after
-    if session in left.sessions:
+    if _session(body, position) in left.sessions:
         event = body["data"]["event_id"]
         report.findings.append(f"entry {position:,}: {event} was sent with a session from before the vendor left")
     if after and companies.get(body["actor"].get("person", "")) == report.vendor:
         report.findings.append(f"entry {position:,}: the vendor sent a message after the clearing")
+
+
+def _session(body: Mapping[str, Any], position: int) -> str:
+    """The Megolm session of a message."""
+    session = body["data"].get("session_id")
+    if not isinstance(session, str):
+        raise _short(f"entry {position:,}", "is a message without the id of its session")
+    return session
 
 
 def _judge_deliberation(
@@ -222,7 +260,7 @@ def _judge_deliberation(
 ) -> None:
     """Nobody but the buyer's people, over its whole life, and no session of the pitch room."""
     members = set[str]()
-    for position, body in _room(entries, report.deliberation, key):
+    for position, body, after in _after(report, _room(entries, report.deliberation, key)):
         if body["kind"] in INSIDE | OUTSIDE:
             person, company = _whose(body, position, companies)
             if company is None:
@@ -231,7 +269,7 @@ def _judge_deliberation(
             if company != report.buyer:
                 report.findings.append(f"entry {position:,}: {person} of {company} was in the deliberation room")
         elif body["kind"] == "message.sent":
-            _message(report, left, body, position, companies, open_=False)
+            _message(report, left, body, position, companies, after=after)
     report.members = sorted(members)
 
 
@@ -242,6 +280,8 @@ def _room(entries: Iterator[Entry], trail: TrailReport, key: str) -> Iterator[En
         kind, data = body["kind"], body["data"]
         if not created and (kind != "room.created" or data.get("room_key") != key):
             raise _short(f"entry {position:,}", f"does not create the room {key}")
+        if not created and body["actor"] != HUB:
+            raise _short(f"entry {position:,}", "creates the room by other hands than the hub's")
         created = True
         if data.get("type") == "m.room.history_visibility":
             if data.get("content_sha256") != JOINED_ONLY or data.get("state_key") != "":

@@ -1,0 +1,144 @@
+"""Ways to look removed without being it: each has to be a finding, or no proof at all."""
+
+import json
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from audit.cosignature import cosign
+from audit.index import Scope
+from audit.keys import verify_signature
+from audit.note import split_note
+from audit.parts import CHECKPOINT, MANIFEST, VerificationError
+from audit.proof_check import Trust
+from audit.quorum import Policy, parse_policy
+from audit.removal import RemovalReport, verify_removal
+from config.db import Database
+from tests.ledger import LOG_KEY, Files, make_log, signed, signing_key
+from tests.removals import BOT, CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, pitched, removal, removed
+from tests.trails import trail
+
+WITNESS = signing_key("w.example", 7)
+BACKDATED = 5
+"""A time long before the clearing, as another homeserver may claim it."""
+
+
+@pytest.fixture
+def database_source(sqlite_base: Path) -> Path:
+    """These tests are about files: one database is enough."""
+    return sqlite_base
+
+
+async def made(db: Database, place: Path, story: Story, shown: Sequence[str] | None = None) -> Files:
+    return await removal(await make_log(db, place, []), story.drafts, shown)
+
+
+def check(files: Files, policy: Policy | None = None) -> RemovalReport:
+    return verify_removal(files, Trust([LOG_KEY.public]), policy, verify_signature)
+
+
+def said(report: RemovalReport) -> list[str]:
+    """The findings, without the numbers of their entries."""
+    return [line.partition(": ")[2] for line in report.findings]
+
+
+async def test_who_comes_back_under_an_old_date_is_seen(db: Database, tmp_path: Path) -> None:
+    story = removed()
+    story.member(PITCH_ROOM, "joined", "vic", BACKDATED)
+    story.member(PITCH_ROOM, "left", "vic", BACKDATED)
+    assert said(check(await made(db, tmp_path, story))) == ["prs_vic came back after the clearing (member.joined)"]
+
+
+async def test_a_vendors_message_under_an_old_date_is_seen(db: Database, tmp_path: Path) -> None:
+    story = removed()
+    story.message(PITCH_ROOM, "vic", "s9", BACKDATED)
+    assert said(check(await made(db, tmp_path, story))) == ["the vendor sent a message after the clearing"]
+
+
+async def test_a_session_from_before_the_vendor_came_is_not_used_again(db: Database, tmp_path: Path) -> None:
+    story = Story()
+    story.create(PITCH_ROOM, "rm_p")
+    story.create(DELIBERATION_ROOM, "rm_d")
+    for name in ("ann", "bea"):
+        story.member(PITCH_ROOM, "joined", name)
+    story.message(PITCH_ROOM, "ann", "early")
+    for name in ("vic", "val"):
+        story.member(PITCH_ROOM, "joined", name)
+    story.clear()
+    for name in ("vic", "val"):
+        story.member(PITCH_ROOM, "removed", name, CLEARED_AT + 100)
+    story.message(PITCH_ROOM, "ann", "early", CLEARED_AT + 200)
+    report = check(await made(db, tmp_path, story))
+    assert said(report) == ["$14 was sent with a session from before the vendor left"]
+    assert report.sessions == 1
+
+
+async def test_buyers_alone_for_a_while_before_the_clearing_are_no_finding(db: Database, tmp_path: Path) -> None:
+    story = pitched()
+    for name in ("vic", "val"):
+        story.member(PITCH_ROOM, "left", name)
+    story.message(PITCH_ROOM, "ann", "s1")
+    story.member(PITCH_ROOM, "joined", "vic")
+    story.clear()
+    story.member(PITCH_ROOM, "removed", "vic", CLEARED_AT + 100)
+    assert check(await made(db, tmp_path, story)).findings == []
+
+
+async def test_a_room_of_the_same_key_that_others_made_is_none(db: Database, tmp_path: Path) -> None:
+    story = removed()
+    source, draft = story.drafts[0]
+    assert (draft.kind, draft.actor) == ("room.created", BOT)
+    story.drafts[0] = (
+        source,
+        type(draft)(
+            kind=draft.kind,
+            actor={"user": "@mallory:other.example"},
+            room=draft.room,
+            engagement=draft.engagement,
+            companies=draft.companies,
+            data=draft.data,
+        ),
+    )
+    with pytest.raises(VerificationError, match="other hands than the hub's"):
+        check(await made(db, tmp_path, story))
+
+
+async def test_the_trail_of_a_company_does_not_stand_for_that_of_a_room(db: Database, tmp_path: Path) -> None:
+    """It has only what names the company: an entry of the room that does not is missing from it unnoticed."""
+    ledger = await make_log(db, tmp_path, [])
+    files = await removal(ledger, removed().drafts)
+    company = await trail(ledger, Scope("company", "adatum"))
+    kept = {name: data for name, data in files.content.items() if not name.startswith("pitch/")}
+    whole = Files(kept | {f"pitch/{name}": data for name, data in company.content.items()})
+    with pytest.raises(VerificationError, match="no trail of one room"):
+        check(whole)
+
+
+async def test_both_trails_are_held_against_the_policy(db: Database, tmp_path: Path) -> None:
+    """The single entries of a proof may be cosigned while the rooms' trails are of a log that nobody saw."""
+    policy = parse_policy(f"log {LOG_KEY.public}\nwitness w {WITNESS.cosigner}\nquorum w\n".encode())
+    files = await made(db, tmp_path, removed())
+    for parts in ("facts/",), ("facts/", "pitch/"), ("facts/", "deliberation/"):
+        with pytest.raises(VerificationError, match="witnesses"):
+            check(cosigned(files, parts), policy)
+    with pytest.raises(VerificationError, match="is not in the log"):
+        check(cosigned(files, ("pitch/", "deliberation/")), policy)
+    assert check(cosigned(files, ("facts/", "pitch/", "deliberation/")), policy).findings == []
+
+
+def cosigned(files: Files, parts: Sequence[str]) -> Files:
+    """``files`` with the witness's line under each checkpoint below the folders ``parts``; the manifests fit."""
+    content = dict(files.content)
+    for name, data in files.content.items():
+        if name.startswith(tuple(parts)) and (name.endswith(".tlog-proof") or name.partition("/")[2] == CHECKPOINT):
+            note = data.partition(b"\n\n")[2] if name.endswith(".tlog-proof") else data
+            content[name] = data + cosign(split_note(note)[0], WITNESS.cosigner, WITNESS, 5).encode()
+    for part in {"pitch/", "deliberation/"}.intersection(parts):
+        trail_files = Files({name.removeprefix(part): data for name, data in content.items() if name.startswith(part)})
+        manifest = json.loads(trail_files.content[MANIFEST])
+        manifest["files"][CHECKPOINT] = sha256(trail_files.content[CHECKPOINT]).hexdigest()
+        sealed = signed(trail_files, json.dumps(manifest).encode())
+        content |= {part + name: data for name, data in sealed.content.items()}
+    return Files(content)
