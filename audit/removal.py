@@ -212,6 +212,8 @@ def _after(report: RemovalReport, entries: Iterator[Entry]) -> Iterator[tuple[in
     for position, body in entries:
         ts = body["data"].get("ts")
         since = since or (position > report.cleared_entry and type(ts) is int and ts > report.cleared_at)
+        if body["kind"] == "event.malformed":
+            report.findings.append(f"entry {position:,}: something came that is no event; what it was is not known")
         yield position, body, since
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from audit.cosignature import cosign
+from audit.entry import Draft, system_actor
 from audit.index import Scope
 from audit.keys import verify_signature
 from audit.note import split_note
@@ -84,6 +85,15 @@ async def test_buyers_alone_for_a_while_before_the_clearing_are_no_finding(db: D
     story.clear()
     story.member(PITCH_ROOM, "removed", "vic", CLEARED_AT + 100)
     assert check(await made(db, tmp_path, story)).findings == []
+
+
+@pytest.mark.parametrize("room", [PITCH_ROOM, DELIBERATION_ROOM])
+async def test_what_could_not_be_read_is_not_passed_over(db: Database, tmp_path: Path, room: str) -> None:
+    story = removed()
+    unread = Draft(kind="event.malformed", actor=system_actor("feed"), room=room, data={"sha256": "0" * 64})
+    story.drafts.append(("hub", unread))
+    report = check(await made(db, tmp_path, story))
+    assert said(report) == ["something came that is no event; what it was is not known"]
 
 
 async def test_a_room_of_the_same_key_that_others_made_is_none(db: Database, tmp_path: Path) -> None:
