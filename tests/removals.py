@@ -98,9 +98,11 @@ def removed() -> Story:
     return story
 
 
-async def removal(ledger: Ledger, drafts: Iterable[Handed], facts: Sequence[str] | None = None) -> Files:
+async def removal(
+    ledger: Ledger, drafts: Iterable[Handed], facts: Sequence[str] | None = None, *, enrol: bool = True
+) -> Files:
     """The removal proof of what ``drafts`` tell; ``facts`` names whose enrolments are in it."""
-    await ledger.append([*enrolments(), *drafts])
+    await ledger.append([*(enrolments() if enrol else []), *drafts])
     parts = {"pitch": PITCH_ROOM, "deliberation": DELIBERATION_ROOM}
     content: dict[str, bytes] = {}
     for name, room in parts.items():

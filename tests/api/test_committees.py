@@ -208,13 +208,23 @@ async def test_rooms_tell_a_vendor_of_no_other_room(scene: Scene) -> None:
 async def test_walls_hold_between_everybody_of_a_committee(scene: Scene) -> None:
     _, officer = await credential_of(scene.hub, "compliance-officer")
     wall = {"first": "fabrikam", "second": "adatum", "reason": "cartel case"}
+    for vendor in ("fabrikam", "litware"):
+        await scene.act("vendors", {"vendor": vendor})
+    between = {**wall, "second": "litware"}
+    answer = await scene.hub.request("POST", "/v1/walls", between, token=officer)
+    assert (answer.status, answer.body["code"]) == (409, "wall"), "two vendors of one committee"
+    await scene.hub.api("POST", "/v1/committees/crm/close", {"reason": "begun anew"})
+    chair = scene.people["chair"]
+    again = {"id": "crm-2", "title": "CRM", "chair": chair, "members": [chair]}
+    await scene.hub.api("POST", "/v1/committees", again)
     await scene.hub.api("POST", "/v1/walls", wall, token=officer)
-    await scene.act("vendors", {"vendor": "adatum"})
-    assert await scene.refused("vendors", {"vendor": "fabrikam"}) == (409, "wall")
+    await scene.hub.api("POST", "/v1/committees/crm-2/vendors", {"vendor": "adatum"})
+    refused = await scene.hub.request("POST", "/v1/committees/crm-2/vendors", {"vendor": "fabrikam"})
+    assert (refused.status, refused.body["code"]) == (409, "wall")
     answer = await scene.hub.request("POST", "/v1/walls", {**wall, "first": "contoso"}, token=officer)
     assert (answer.status, answer.body["detail"]) == (
         409,
-        "adatum and contoso meet in the open committee crm; a wall needs them apart",
+        "adatum and contoso meet in the open committee crm-2; a wall needs them apart",
     )
 
 

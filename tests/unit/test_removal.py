@@ -181,6 +181,21 @@ async def test_what_is_left_out_of_the_folder_or_added_to_it(db: Database, tmp_p
     refused(files, Trust([signing_key("other.example", 9).public]))
 
 
+async def test_a_trail_from_before_the_clearing_shows_nothing(db: Database, tmp_path: Path) -> None:
+    ledger, story = await make_log(db, tmp_path, []), pitched()
+    older = await removal(ledger, story.drafts)
+    story.drafts.clear()
+    story.clear()
+    for name in ("vic", "val"):
+        story.member(PITCH_ROOM, "removed", name, CLEARED_AT + 100)
+    files = await removal(ledger, story.drafts, enrol=False)
+    assert check(files).findings == []
+    for part in ("pitch/", "deliberation/"):
+        swapped = {name: older.content.get(name, data) if name.startswith(part) else data
+                   for name, data in files.content.items()}  # fmt: skip
+        assert "is shown up to before the clearing only" in refused(Files(swapped)), part
+
+
 async def test_nobody_else_is_named_in_it(db: Database, tmp_path: Path) -> None:
     files = await made(db, tmp_path, removed(), ("ann", "bea", "vic", "val", "rob"))
     assert "is of somebody who was in neither room" in refused(files)
