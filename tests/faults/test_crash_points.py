@@ -233,7 +233,7 @@ async def test_an_export_cut_off_anywhere_is_not_there_or_whole(
 
     def fetch(steps: Steps, out: Path) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr("bridge.cli.audit.shutil", DyingShutil(steps))
+            patched.setattr("bridge.cli.fetching.shutil", DyingShutil(steps))
             fetch_bundle(client, 2, out)
 
     steps = Steps()
