@@ -19,7 +19,7 @@ def report(aim: Aim | None, name: str = "send") -> Report:
 
 
 def test_there_is_a_measurement_for_each_figure_that_is_promised() -> None:
-    ledger = {"append", "low-load", "writers", "growth", "export", "verify"}
+    ledger = {"append", "committees", "low-load", "writers", "growth", "export", "verify"}
     assert set(MEASUREMENTS) == {"help", "up", *ledger, "decide", "lag", "partnership", "send"}
 
 
