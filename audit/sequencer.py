@@ -6,13 +6,13 @@ never signs what a crash could take back, and every head it signs extends the on
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit.batch_store import BatchStore, InboxRow, Key, LedgerConflictError
-from audit.entry import Draft, Place, Waiting, read_draft, seal_entry, system_actor
+from audit.entry import Draft, Place, read_draft, seal_entry, system_actor
 from audit.inbox import Inbox
 from audit.index import COMPANY, ROOM
 from audit.indexing import Indexer
@@ -22,7 +22,7 @@ from audit.store import EntryRow, LedgerHead, LedgerStore
 from audit.stored_hashes import with_hashes, with_tiles
 from audit.succession import KEY_KINDS
 from audit.tiles import Edge, TileError, TileHashes, read_edge
-from audit.tree import Head, ProofError, consistency_proof, leaf_hash
+from audit.tree import Head, ProofError, consistency_proof, leaf_hashes
 from config.clock import SECOND, Millis
 from config.db import Database
 
@@ -128,7 +128,7 @@ class Sequencer:
             entries = await _place(rows, head, store)
             index = await self._indexer.index_of(entries, tx)
             entries += [] if index is None else [index]
-            edge, tiles = before.append([leaf_hash(entry.body) for entry in entries])
+            edge, tiles = before.append(leaf_hashes(entry.body for entry in entries))
             after = Head(edge.frontier.size, edge.frontier.root())
             await store.move_head(head, after, entries[-1].at, term=term)  # first: it keeps a second sequencer out
             await store.append(entries)
@@ -198,11 +198,12 @@ class Sequencer:
 async def _place(rows: Sequence[InboxRow], head: LedgerHead, store: BatchStore) -> list[EntryRow]:
     """The entries for ``rows``, in order, with their numbers; counters and disclosures are brought up to date."""
     drafts = [read_draft(row.body) for row in rows]
-    counters = await store.counters({key for draft in drafts for key in _counter_keys(draft)})
+    keys = [_counter_keys(draft.actor, draft.room, draft.companies) for draft in drafts]
+    counters = await store.counters({key for found in set(keys) for key in found})
     entries, digests, at = [], {}, head.last_at
-    for position, (row, draft) in enumerate(zip(rows, drafts, strict=True), start=head.size):
+    for position, (row, draft, counted) in enumerate(zip(rows, drafts, keys, strict=True), start=head.size):
         at = max(at, row.at)
-        for key in _counter_keys(draft):
+        for key in counted:
             counters[key] += 1
         place = Place(
             at=at,
@@ -218,9 +219,9 @@ async def _place(rows: Sequence[InboxRow], head: LedgerHead, store: BatchStore) 
     return entries
 
 
-def _counter_keys(draft: Waiting) -> list[Key]:
-    """What the entry is counted under: its actor, and where it has a room the scopes of the index."""
-    actor = ("actor", draft.actor)
-    if draft.room is None:
-        return [actor]
-    return [actor, (ROOM, draft.room), *((COMPANY, company) for company in draft.companies)]
+@lru_cache(4096)
+def _counter_keys(actor: str, room: str | None, companies: tuple[str, ...]) -> tuple[Key, ...]:
+    """What an entry is counted under: its actor, and where it has a room the scopes of the index."""
+    if room is None:
+        return (("actor", actor),)
+    return ("actor", actor), (ROOM, room), *((COMPANY, company) for company in companies)

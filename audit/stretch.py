@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audit.canonical import CanonicalError
-from audit.entry import EntryError, actor_key, parse_entry
+from audit.entry import EntryError, parse_entry, read_entry
 from audit.index import INDEX_KIND
 from audit.kinds import KINDS
+from audit.ordinary import Ordinary
 from audit.parts import CHANGED, Bundle, VerificationError, read_part
 from audit.succession import KEY_KINDS
 from audit.tiles import TILE_WIDTH, TileError, decode_bundle, decode_tile, entries_path, subtree_root, tile_path
-from audit.tree import leaf_hash
+from audit.tree import leaf_hashes
 
 STRETCH = 16
 LANDMARKS = frozenset({"log.opened", "audit.exported", INDEX_KIND}) | KEY_KINDS
@@ -88,7 +89,7 @@ class Examine:
         """
         entries = read_entries(self.bundle, self.size, index)
         name = tile_path(0, index, len(entries))
-        tile, leaves = read_part(self.bundle, name, "tiles"), [leaf_hash(entry) for entry in entries]
+        tile, leaves = read_part(self.bundle, name, "tiles"), leaf_hashes(entries)
         if b"".join(leaves) != tile:
             raise _difference(index, entries, leaves, name, tile)
         return entries, leaves
@@ -144,34 +145,35 @@ def follow(legs: list[Leg], entries: Iterable[bytes]) -> None:
     for data in entries:
         leg = legs[-1]
         try:
-            entry = parse_entry(data)
+            entry = read_entry(data)
         except (CanonicalError, EntryError):
             leg.fits = False
             leg.size += 1
             continue
         _step(leg, entry)
-        if entry["kind"] in LANDMARKS:
-            leg.landmark = entry
+        if entry.kind in LANDMARKS:
+            leg.landmark = parse_entry(data)
             legs.append(Leg(start=leg.start + leg.size))
 
 
-def _step(leg: Leg, entry: dict[str, Any]) -> None:
+def _step(leg: Leg, entry: Ordinary) -> None:
     """Take the next entry into ``leg``."""
-    at = entry["at"]
+    kind, at, source, source_seq, actor, actor_seq, room, room_seq, companies, sd = entry
     if leg.size == 0:
         leg.first_at = leg.last_at = at
     if at < leg.last_at:
         leg.fits = False
-    leg.size += 1
     leg.last_at = at
-    leg.kinds[entry["kind"]] += 1
-    _count(leg, ("source", entry["source"]), entry["source_seq"])
-    _count(leg, ("actor", actor_key(entry["actor"])), entry["actor_seq"])
-    if "room" in entry:
-        _count(leg, ("room", entry["room"]), entry["room_seq"])
-        leg.companies.update(entry.get("companies", ()))
-    if digests := shown_digests(entry):
-        leg.digests.append((leg.start + leg.size - 1, digests))
+    leg.kinds[kind] += 1
+    _count(leg, ("source", source), source_seq)
+    _count(leg, ("actor", actor), actor_seq)
+    if room is not None:
+        _count(leg, ("room", room), room_seq)
+        for company in companies:
+            leg.companies[company] += 1
+    if sd and kind != INDEX_KIND:
+        leg.digests.append((leg.start + leg.size, sd))
+    leg.size += 1
 
 
 def shown_digests(entry: Mapping[str, Any]) -> Sequence[str]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from audit.tree import HASH_SIZE, Frontier, node_hash, read_frontier
+from audit.tree import HASH_SIZE, Frontier, node_hashes, read_frontier
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
@@ -100,14 +100,13 @@ def decode_bundle(data: bytes, width: int) -> list[bytes]:
         TileError: The bundle holds fewer or more, or ends inside an entry.
     """
     entries: list[bytes] = []
-    at = 0
-    while at < len(data):
-        length = int.from_bytes(data[at : at + 2], "big")
-        entry = data[at + 2 : at + 2 + length]
-        if len(data) < at + 2 or len(entry) < length:
-            raise TileError(f"the bundle ends inside entry {len(entries)} of it")
-        entries.append(entry)
-        at += 2 + length
+    at, end = 0, len(data)
+    while at + 1 < end:
+        start = at + 2
+        at = start + (data[at] << 8 | data[at + 1])
+        entries.append(data[start:at])
+    if at != end:
+        raise TileError(f"the bundle ends inside entry {len(entries) - (at > end)} of it")
     if len(entries) != width:
         raise TileError(f"the bundle holds {len(entries)} entries, not {width}")
     return entries
@@ -128,7 +127,7 @@ def subtree_root(hashes: Sequence[bytes]) -> bytes:
     """The root over ``hashes``, whose number is a power of two."""
     nodes = list(hashes)
     while len(nodes) > 1:
-        nodes = [node_hash(nodes[at], nodes[at + 1]) for at in range(0, len(nodes), 2)]
+        nodes = node_hashes(nodes)
     return nodes[0]
 
 

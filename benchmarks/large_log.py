@@ -119,7 +119,7 @@ def _message(number: int, at: int) -> bytes:
         f'"companies":["contoso","northwind"],"data":{{"device_id":"ABCDEFGHIJ","event_id":"${number:043}",'
         f'"session_id":"{person:043}","size":400,"ts":{at},"type":"m.room.encrypted"}},'
         f'"engagement":"northwind","kind":"message.sent","room":"!{room:043}","room_seq":{number // ROOMS + 1},'
-        f'"source":"homeserver","source_seq":{number + 1},"v":1}}'
+        f'"salt":"{number:022}","source":"homeserver","source_seq":{number + 1},"v":1}}'
     ).encode()
 
 
@@ -129,5 +129,10 @@ def _invited(number: int, at: int) -> tuple[bytes, list[Disclosure]]:
     shown = [Disclosure(salt=salt, name=name, value=f"Bob Lee {number}") for name in ("name", "email")]
     data = {"person": f"prs_{number:016}", "role": "member"}
     entry = {"v": 1, "kind": "person.invited", "at": at, "source": "api", "source_seq": number + 1, "data": data}
-    entry |= {"actor": {"person": "prs_admin"}, "actor_seq": number + 1, "sd": sorted(one.digest() for one in shown)}
+    entry |= {
+        "salt": f"{number:022}",
+        "actor": {"person": "prs_admin"},
+        "actor_seq": number + 1,
+        "sd": sorted(one.digest() for one in shown),
+    }
     return canonical_json(entry), shown

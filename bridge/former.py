@@ -11,7 +11,7 @@ from audit.parts import CHECKPOINT, DISCLOSURES, INDEXES, LOG_KEY, SIGNERS, STAT
 from audit.succession import KEY_KINDS, KeyStatement
 from audit.tiles import TILE_WIDTH, Edge, bundle_widths, encode_bundle, entries_path, tile_path, tile_widths
 from audit.timestamps import note_name, token_name
-from audit.tree import leaf_hash
+from audit.tree import leaf_hashes
 from config.db import Database
 
 SUCCESSION = "succession.note"
@@ -43,7 +43,7 @@ async def former_files(db: Database, log: FormerLog) -> AsyncIterator[tuple[str,
             export_key = VerifierKey.parse(json.loads(bodies[0])["data"]["export_key"])
             yield SIGNERS, signers_line(export_key).encode()
         yield entries_path(index, width), encode_bundle(bodies)
-        edge, changed = edge.append([leaf_hash(body) for body in bodies])
+        edge, changed = edge.append(leaf_hashes(bodies))
         for (level, at), hashes in changed.items():
             if len(hashes) == widths[level, at]:
                 yield tile_path(level, at, len(hashes)), b"".join(hashes)

@@ -15,7 +15,18 @@ LEDGER = [
     f"audit.{name}"
     for name in (
         *("canonical", "cms", "cosignature", "der", "digests", "disclosures", "entry", "index", "indexes"),
-        *("key_history", "kinds", "manifest", "note", "parts", "printable", "proof", "proof_check", "quorum"),
+        *(
+            "key_history",
+            "kinds",
+            "manifest",
+            "note",
+            "ordinary",
+            "parts",
+            "printable",
+            "proof",
+            "proof_check",
+            "quorum",
+        ),
         *(
             "removal",
             "seen",
