@@ -4,9 +4,10 @@ A module that says "Pure" has no database, file, clock, network or randomness in
 ``inbox`` and the modules ``…store``.
 
 Write, in the order of an entry's way
-    ``entry`` its form, ``ordinary`` the quick way to read it, ``kinds`` what there is, ``canonical`` its bytes; ``inbox`` takes it in; ``sequencer`` gives it
-    its place and gets the head signed, by ``signer`` with its memory (``heads``). SQL: ``tables``, ``batch_store`` to
-    write, ``store`` to read, ``stored_hashes`` for proofs. ``service`` is what the hub asks.
+    ``entry`` its form, ``ordinary`` the quick way to read it, ``kinds`` what there is, ``canonical`` its bytes;
+    ``inbox`` takes it in; ``sequencer`` gives it its place and gets the head signed, by ``signer`` with its memory
+    (``heads``). SQL: ``tables``, ``batch_store`` to write, ``store`` to read, ``stored_hashes`` for proofs.
+    ``service`` is what the hub asks.
 
 Tree and formats
     ``tree`` Merkle tree and proofs, ``tiles`` its files, ``note`` checkpoints and keys, ``proof`` a proof in a file

@@ -1,10 +1,10 @@
 """Ordinary entries and drafts, each read with one pattern: several times faster than as JSON. Pure and alone.
 
-Ordinary is what nearly all are: printable ASCII without backslashes, the members that an entry may have but ``commit``,
-in their order, and in ``data`` nothing but texts, integers of at most 15 digits, and objects of one text. A text that
-matches is canonical JSON (``audit.canonical``): white space, escapes, fractions, members twice or out of order are not in
-the patterns; of the members of ``data`` the order is looked at by itself. Whatever does not match is left to the slow
-way, which alone says that something is wrong.
+Ordinary is what nearly all are: printable ASCII without backslashes, the members that an entry may have but
+``commit``, in their order, and in ``data`` nothing but texts, integers of at most 15 digits, and objects of one text.
+A text that matches is canonical JSON (``audit.canonical``): white space, escapes, fractions, members twice or out of
+order are not in the patterns; of the members of ``data`` the order is looked at by itself. Whatever does not match is
+left to the slow way, which alone says that something is wrong.
 """
 
 import re

@@ -120,14 +120,14 @@ class LedgerStore:
         where = (ledger_tile.c.level == level, ledger_tile.c.tile == tile)
         return _hashes(await self._tx.scalar(select(ledger_tile.c.hashes).where(*where)) or b"")
 
-    async def tiles(self, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], list[bytes]]:
-        """The hashes of each of the ``wanted`` (level, tile) that there is."""
+    async def tiles(self, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+        """The hashes, one behind the other, of each of the ``wanted`` (level, tile) that there is."""
         keys = list(wanted)
         if self._dialect is postgresql:
             rows = await run(self._tx, _TILES_OF_ARRAYS, [level for level, _ in keys], [tile for _, tile in keys])
         else:
             rows = await run(self._tx, _TILES_OF_JSON, json.dumps(keys))
-        return {(level, tile): _hashes(hashes) for level, tile, hashes in rows}
+        return {(level, tile): hashes for level, tile, hashes in rows}
 
     async def tile_row(self, level: int, start: int, end: int) -> list[bytes]:
         """The hashes of the tiles ``start … end - 1`` of a level."""

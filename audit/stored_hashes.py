@@ -1,13 +1,16 @@
 """What is computed from the stored tiles: proofs, and the edge that a log goes on from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 from audit.store import LedgerStore
-from audit.tiles import TILE_HEIGHT, TILE_WIDTH, TileHashes
-from audit.tree import HashReader
+from audit.tiles import TILE_HEIGHT, TILE_WIDTH, TileError, decode_tile
+from audit.tree import HASH_SIZE, HashReader, node_hashes
 
 T = TypeVar("T")
+KEPT = 64
+"""Tiles whose inner hashes stay in memory: at most 64 times 34 kB."""
 Tiles = Callable[[int, int], Sequence[bytes]]
 
 
@@ -18,8 +21,7 @@ async def with_hashes(store: LedgerStore, compute: Callable[[HashReader], T]) ->
     """
     asked = _Asked()
     compute(asked)
-    tiles = await store.tiles(asked.tiles)
-    return compute(TileHashes(lambda level, index: tiles.get((level, index), ())))
+    return compute(_Stored(await store.tiles(asked.tiles)))
 
 
 async def with_tiles(store: LedgerStore, compute: Callable[[Tiles], T]) -> T:
@@ -31,6 +33,38 @@ async def with_tiles(store: LedgerStore, compute: Callable[[Tiles], T]) -> T:
         except KeyError as missing:
             level, tile = missing.args[0]
             loaded[level, tile] = await store.tile(level, tile)
+
+
+class _Stored:
+    """A :class:`HashReader` over stored tiles."""
+
+    def __init__(self, tiles: Mapping[tuple[int, int], bytes]) -> None:
+        self._tiles = tiles
+
+    def subtree(self, level: int, index: int) -> bytes:
+        """See :class:`HashReader`.
+
+        Raises:
+            TileError: The tile holds too few hashes.
+        """
+        tile_level, height = divmod(level, TILE_HEIGHT)
+        tile, first = divmod(index << height, TILE_WIDTH)
+        nodes = _nodes(self._tiles.get((tile_level, tile), b""))
+        if height >= len(nodes) or first >> height >= len(nodes[height]):
+            raise TileError(f"tile {tile_level}/{tile} holds {len(nodes[0])} hashes, too few")
+        return nodes[height][first >> height]
+
+
+@lru_cache(KEPT)
+def _nodes(tile: bytes) -> Sequence[Sequence[bytes]]:
+    """The hashes of every whole subtree within a tile, by height; found by what is in it, so never out of date.
+
+    The upper tiles and the last ones are in nearly every proof: with them kept, one tile is left to be hashed.
+    """
+    levels = [decode_tile(tile, len(tile) // HASH_SIZE)]
+    while len(levels[-1]) > 1:
+        levels.append(node_hashes(levels[-1][: len(levels[-1]) & ~1]))
+    return levels
 
 
 class _Asked:
