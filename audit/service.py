@@ -135,7 +135,7 @@ class AuditService:
         Raises:
             NotFoundError: There is none, or it is not under a signed checkpoint yet.
         """
-        async with self._db.read() as connection:
+        async with self._db.look() as connection:  # entry and checkpoint are one statement; tiles only grow
             store = LedgerStore(connection)
             row, size, note = await self._covered(store, position)
             proof = await with_hashes(store, partial(inclusion_proof, position, size))

@@ -56,8 +56,9 @@ class CosignedRow:
 OF_INDEX = ledger_disclosure.c.position.in_(select(ledger_entry.c.position).where(ledger_entry.c.kind == INDEX_KIND))
 _TILES_OF_JSON = """SELECT t.level, t.tile, t.hashes FROM json_each($1) AS j JOIN ledger_tile AS t
                     ON t.level = json_extract(j.value, '$[0]') AND t.tile = json_extract(j.value, '$[1]')"""
-_TILES_OF_ARRAYS = """SELECT t.level, t.tile, t.hashes FROM unnest($1::int[], $2::bigint[]) AS j (level, tile)
-                      JOIN ledger_tile AS t USING (level, tile)"""
+_TILES_OF_TEXT = """SELECT t.level, t.tile, t.hashes FROM json_array_elements($1::text::json) AS j
+                    JOIN ledger_tile AS t ON t.level = (j->>0)::int AND t.tile = (j->>1)::bigint"""
+"""For PostgreSQL. An array would have the driver ask for its type first, at 7 ms in each new connection."""
 _COVERED = """SELECT e.position, e.kind, e.at, e.room, e.body, c.size, c.checkpoint, h.signed_size, h.checkpoint
               FROM ledger_entry AS e JOIN ledger_head AS h ON h.id = 1 LEFT JOIN ledger_cosigned AS c ON c.id = 1
               WHERE e.position = $1 AND h.checkpoint IS NOT NULL"""
@@ -122,11 +123,8 @@ class LedgerStore:
 
     async def tiles(self, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
         """The hashes, one behind the other, of each of the ``wanted`` (level, tile) that there is."""
-        keys = list(wanted)
-        if self._dialect is postgresql:
-            rows = await run(self._tx, _TILES_OF_ARRAYS, [level for level, _ in keys], [tile for _, tile in keys])
-        else:
-            rows = await run(self._tx, _TILES_OF_JSON, json.dumps(keys))
+        statement = _TILES_OF_TEXT if self._dialect is postgresql else _TILES_OF_JSON
+        rows = await run(self._tx, statement, json.dumps(list(wanted)))
         return {(level, tile): hashes for level, tile, hashes in rows}
 
     async def tile_row(self, level: int, start: int, end: int) -> list[bytes]:

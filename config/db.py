@@ -66,6 +66,9 @@ class Database:
             self._reader = _sqlite_engine(url, busy_timeout_ms, begin="BEGIN", pool_size=4)
         else:
             self._writer = self._reader = _postgresql_engine(url, stalled_ms)
+        self._looker = self._reader
+        if self.dialect != "sqlite":
+            self._looker = self._reader.execution_options(isolation_level="AUTOCOMMIT")
 
     @classmethod
     def sqlite(cls, path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> "Database":
@@ -95,6 +98,19 @@ class Database:
         """
         with _translated():
             async with self._reader.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def look(self) -> AsyncIterator[AsyncConnection]:
+        """For statements that only read, each of which may see a later state than the one before.
+
+        On PostgreSQL it saves the two round trips of a transaction, half the time of two short statements.
+
+        Raises:
+            DatabaseUnavailableError: The database is unreachable.
+        """
+        with _translated():
+            async with self._looker.connect() as connection:
                 yield connection
 
     @asynccontextmanager
