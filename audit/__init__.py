@@ -31,9 +31,9 @@ Verify, in the order of the checks
     ``verify`` has the order: ``key_history`` and ``note`` open the checkpoint; ``structure`` holds entries against
     tiles and root, ``stretch`` by ``stretch``; ``walk`` their meaning and numbers, ``indexes`` each index, ``digests``
     no digest twice; ``key_history`` again the log's own word on its keys; ``seen`` saved checkpoints; ``manifest`` who
-    exported what, and every file; ``disclosures``; ``timestamps``. Around it, on a machine: ``files``, ``offline`` and
-    ``processes`` for large logs, ``standalone`` a program of its own, ``zipped`` in one file; ``printable`` for
-    terminals.
+    exported what, and every file, or ``closed``, that the root closed the log; ``disclosures``; ``timestamps``. Around
+    it, on a machine: ``files``, ``offline`` and ``processes`` for large logs, ``standalone`` a program of its own,
+    ``zipped`` in one file; ``printable`` for terminals.
 
 Timestamps
     ``tsp`` request and answer, on ``cms`` and ``der``; ``tsa`` signature and certificates; ``timestamps`` those of an

@@ -106,7 +106,7 @@ def check_manifest(bundle: Bundle, report: Report, walk: Walk, log_keys: LogKeys
         manifest.files,
         {CHECKPOINT, LOG_KEY, SIGNERS, DISCLOSURES},
         known=lambda name: name in _PARTS or name.startswith(_FOLDERS),
-        tile=lambda name: _is_tile(name, size),
+        tile=lambda name: is_tile(name, size),
     )
     check_key_files(bundle, log_keys, manifest.export_key)
     report.export = str(manifest.listed["export"])
@@ -205,7 +205,7 @@ def check_files(
     return count
 
 
-def _is_tile(name: str, size: int) -> bool:
+def is_tile(name: str, size: int) -> bool:
     """Whether the log of ``size`` entries has a tile or an entry bundle of that name."""
     try:
         level, index, width = parse_path(name)

@@ -113,6 +113,7 @@ MALFORMED = "the log holds a malformed entry"
 class Report:
     """What a valid bundle holds; ``last_at`` is the time of the newest entry, ``export`` the export's own name.
 
+    Where it is no export but a log that was closed, ``closed`` says in words what follows it.
     ``note`` is the checkpoint as it was read, with every signature; ``seen`` counts the caller's own that it extends.
     ``keys`` are those that had to sign it: the caller's, or what came in their place; ``key`` is the first of them.
     ``key_changes`` says in words how the log's keys changed. ``timestamps`` are of this log, and only claimed:
@@ -125,6 +126,7 @@ class Report:
     key_changes: list[str] = field(default_factory=list)
     note: bytes = b""
     export: str = ""
+    closed: str = ""
     kinds: Counter[str] = field(default_factory=Counter)
     last_at: int | None = None
     files: int = 0

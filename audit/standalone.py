@@ -109,8 +109,8 @@ def _bundle(report: Report, policy: Policy | None, authorities: Authorities | No
         f"✓ {report.checkpoint.size:,} entries in the log, in order, numbered without a gap",
         *_timestamps(report.timestamps, authorities),
         f"✓ {report.disclosed} disclosures belong to their entries, {report.withheld} are withheld",
-        f"✓ {report.files} files: the log's tiles, and the others as the manifest lists them",
-        f"✓ export {printable(report.export)}",
+        f"✓ {report.files} files, none missing, none added",
+        f"✓ closed: {printable(report.closed)}" if report.closed else f"✓ export {printable(report.export)}",
         "VALID.",
     ]
 

@@ -8,6 +8,7 @@ Pure: files come in through :class:`Bundle`, signatures through :class:`audit.no
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from audit.closed import check_closed, is_closed
 from audit.digests import Digests, Memory
 from audit.disclosures import check_disclosures
 from audit.entry import parse_entry
@@ -68,7 +69,7 @@ def verify_bundle(
     _check_meaning(bundle, walk, checkpoint.size)
     log_keys = check_keys(bundle, report, walk.first, walk.key_changes, root, verify)
     check_seen(bundle, checkpoint, seen, (*log_keys.current, *log_keys.retired), verify)
-    check_manifest(bundle, report, walk, log_keys, verify)
+    (check_closed if is_closed(bundle) else check_manifest)(bundle, report, walk, log_keys, verify)
     report.disclosed, report.withheld = check_disclosures(bundle, digests)
     report.timestamps = check_timestamps(bundle, checkpoint, (*log_keys.current, *log_keys.retired), verify)
     return report

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 
 from audit.bundle import disclosure_lines
+from audit.closed import COSIGNED, SUCCESSION
 from audit.former_store import FormerLog, FormerStore
 from audit.key_history import statement_lines
 from audit.note import VerifierKey, split_note
@@ -13,10 +14,6 @@ from audit.tiles import TILE_WIDTH, Edge, bundle_widths, encode_bundle, entries_
 from audit.timestamps import note_name, token_name
 from audit.tree import leaf_hashes
 from config.db import Database
-
-SUCCESSION = "succession.note"
-COSIGNED = "checkpoint.cosigned"
-"""The newest checkpoint that enough witnesses cosigned; the log may have had more signed entries than that."""
 
 
 async def former_logs(db: Database) -> list[FormerLog]:

@@ -114,7 +114,11 @@ def former(
     if out.exists():
         raise CallFailedError(f"{out} exists already", code="exists", hint="name another: --out", usage=True)
     count = _on_database(ctx, write)
-    say(f"{count} logs were closed; {out}/ has them." if count else "No log was closed: there is nothing to write.")
+    if not count:
+        say("No log was closed: there is nothing to write.")
+        return
+    say(f"{count} closed log{'s' * (count > 1)} written to {out}/.")
+    say(f"Next: conclave audit verify {out}/1 --vkey OLD    (the key that the closed log had)")
 
 
 async def _head(db: "Database") -> "Checkpoint":

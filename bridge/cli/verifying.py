@@ -159,6 +159,7 @@ def _tell(
     report: "Report", bundle: Path, witnesses: list[str] | None, authority: list[str] | None, as_json: bool
 ) -> None:
     """Say what a valid export holds; ``witnesses``, ``authority`` are ``None`` where no policy or TSA was named."""
+    from audit.manifest import GUIDE
     from audit.stamped import describe
     from config.clock import iso
 
@@ -166,7 +167,13 @@ def _tell(
     newest = iso(report.last_at or 0)
     if as_json:
         counts = {"size": report.checkpoint.size, "kinds": dict(report.kinds), "files": report.files}
-        found = {"root": root, "newest": newest, "export": report.export, "witnesses": witnesses or []}
+        found = {
+            "root": root,
+            "newest": newest,
+            "export": report.export,
+            "closed": report.closed,
+            "witnesses": witnesses or [],
+        }
         stamps = [{"size": one.size, "at": iso(one.token.at)} for one in report.timestamps]
         told = {"seen": report.seen, "timestamps": stamps, "timestamps_by": authority}
         write_json({"valid": True, **counts, **found, **told})
@@ -178,14 +185,19 @@ def _tell(
         say(f"  ✓ witnesses       {', '.join(map(printable, witnesses)) or 'none needed'}")
     if report.seen:
         say("  ✓ seen before".ljust(20) + f"the log extends {report.seen} saved checkpoint{'s' * (report.seen > 1)}")
-    say(f"  ✓ export          {printable(report.export)}, of everything up to {newest[:19].replace('T', ' ')} UTC")
+    until = f"{newest[:19].replace('T', ' ')} UTC"
+    if report.closed:
+        say(f"  ✓ closed          {printable(report.closed)}; its newest entry is of {until}")
+    else:
+        say(f"  ✓ export          {printable(report.export)}, of everything up to {until}")
     say(f"  ✓ {report.checkpoint.size:,} entries".ljust(20) + "in the log, in order, numbered without a gap")
     if report.timestamps:
         mark = "·" if authority is None else "✓"
         say(f"  {mark} timestamps".ljust(20) + printable(describe(report.timestamps, authority)))
     say("  ✓ disclosures".ljust(20) + f"{report.disclosed} belong to their entries, {report.withheld} withheld")
     say("  ✓ files".ljust(20) + f"{report.files} as they have to be, none missing, none added")
-    say(f"VALID. The same with tools of others: see {bundle / 'VERIFY.md'}")
+    guide = bundle / GUIDE
+    say(f"VALID. The same with tools of others: see {guide}" if guide.exists() else "VALID.")
 
 
 def _witnessed(report: "Report", policy: "Policy | None") -> list[str] | None:

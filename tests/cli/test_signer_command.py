@@ -1,6 +1,7 @@
 """``conclave signer`` by hand: keys that are replaced, a root that stays away, and what is said when it cannot be."""
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -168,6 +169,7 @@ def conclave(restored: Life, capsys: pytest.CaptureFixture[str]) -> Callable[...
 
 async def test_the_way_of_a_succession(conclave: Callable[..., Awaitable[Ran]], restored: Life, tmp_path: Path) -> None:
     request, signed, out = (str(tmp_path / name) for name in ("request", "signed", "former"))
+    old_key = shutil.copy(restored.folder.vkey, tmp_path / "old.vkey")
     assert "No log was closed" in (await conclave("signer", "former", "--out", out)).out
     asked = await conclave("signer", "succeed", "--out", request)
     assert (asked.status, "nothing is changed yet" in asked.out) == (0, True), asked.err
@@ -186,7 +188,9 @@ async def test_the_way_of_a_succession(conclave: Callable[..., Awaitable[Ran]], 
     place = files.save(tmp_path / "export")
     told = await conclave("audit", "verify", str(place), "--vkey", str(restored.folder.vkey))
     assert (told.status, "this log follows conclave.test" in told.out) == (0, True), told.out
-    assert "1 logs were closed" in (await conclave("signer", "former", "--out", out)).out
+    assert "1 closed log written to" in (await conclave("signer", "former", "--out", out)).out
+    told = await conclave("audit", "verify", str(Path(out) / "1"), "--vkey", str(old_key))
+    assert (told.status, "conclave.test/2 follows it, on the root key's word" in told.out) == (0, True), told.out
     assert {path.name for path in (Path(out) / "1").iterdir()} >= {"checkpoint", "succession.note", "tile", "keys"}
     nothing = await conclave("signer", "succeed", "--out", str(tmp_path / "more"))
     assert (nothing.status, "nothing was lost" in nothing.err) == (1, True)

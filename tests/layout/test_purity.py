@@ -14,7 +14,7 @@ POLICY = [f"spaces.policy.{path.stem}" for path in sorted(ROOT.glob("spaces/poli
 LEDGER = [
     f"audit.{name}"
     for name in (
-        *("canonical", "cms", "cosignature", "der", "digests", "disclosures", "entry", "index", "indexes"),
+        *("canonical", "closed", "cms", "cosignature", "der", "digests", "disclosures", "entry", "index", "indexes"),
         *(
             "key_history",
             "kinds",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from audit.batch_store import BatchStore, LedgerConflictError
+from audit.closed import COSIGNED
 from audit.digests import Digests, Memory
 from audit.files import read_vkeys
 from audit.former_store import CLEARED, FormerStore
@@ -32,7 +33,6 @@ from audit.tables import (
 from audit.timestamp_store import TimestampRow, TimestampStore
 from audit.tree import EMPTY_ROOT
 from audit.walk import Walk
-from bridge.former import COSIGNED
 from bridge.signer.closing import apply_succession, prepare_succession
 from bridge.signer.statements import sign_as_root
 from bridge.successor import enter_succession

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, select
 
+from audit.closed import SUCCESSION
 from audit.digests import Digests, Memory
 from audit.files import read_vkeys
 from audit.heads import read_head, write_head
@@ -21,7 +22,7 @@ from audit.succession import KeyStatement, open_statement
 from audit.tree import Head
 from audit.verify import verify_bundle
 from audit.walk import Walk
-from bridge.former import SUCCESSION, former_files, former_logs
+from bridge.former import former_files, former_logs
 from bridge.signer.closing import apply_succession, prepare_succession
 from bridge.signer.folder import SignerFolder
 from bridge.signer.service import create_signer
