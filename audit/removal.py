@@ -26,6 +26,7 @@ CLEARED, ENROLLED = "vendor.cleared", "person.enrolled"
 JOINED_ONLY = sha256(b'{"history_visibility":"joined"}').hexdigest()
 """What ``state.changed`` says of a history that is for whoever was there (specification, m.room.history_visibility)."""
 HUB = {"system": "conclave"}
+HELPER = {"system": "conclave-helper"}
 INSIDE = frozenset({"member.joined", "member.updated", "member.invited", "member.knocked"})
 OUTSIDE = frozenset({"member.left", "member.removed", "member.banned"})
 SHORT = "the proof is not one of this removal, or something was left out of it"
@@ -164,7 +165,10 @@ def _judge_pitch(report: RemovalReport, entries: Iterator[Entry], companies: Map
     left, seen = _Left(), set[str]()
     for position, body, after in _after(report, _room(entries, report.pitch, key)):
         kind, data = body["kind"], body["data"]
-        if kind in INSIDE | OUTSIDE:
+        if kind in INSIDE | OUTSIDE and data.get("subject") == HELPER:
+            if kind in INSIDE and after:
+                report.findings.append(f"entry {position:,}: the helper came into the pitch room after the clearing")
+        elif kind in INSIDE | OUTSIDE:
             person, company = _whose(body, position, companies)
             left.people.add(person)
             if company == report.vendor:
@@ -263,7 +267,9 @@ def _judge_deliberation(
     """Nobody but the buyer's people, over its whole life, and no session of the pitch room."""
     members = set[str]()
     for position, body, after in _after(report, _room(entries, report.deliberation, key)):
-        if body["kind"] in INSIDE | OUTSIDE:
+        if body["kind"] in INSIDE | OUTSIDE and body["data"].get("subject") == HELPER:
+            report.findings.append(f"entry {position:,}: the helper was in the deliberation room")
+        elif body["kind"] in INSIDE | OUTSIDE:
             person, company = _whose(body, position, companies)
             if company is None:
                 continue

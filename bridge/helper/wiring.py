@@ -8,6 +8,7 @@ from audit.inbox import Inbox
 from bridge.helper.account import HelperAccount
 from bridge.helper.committees import CommitteeChat
 from bridge.helper.crosssigning import CrossSigningKeys
+from bridge.helper.errands import Errands
 from bridge.helper.machine import Machine
 from bridge.helper.rooms import HelperRooms
 from bridge.helper.service import Helper
@@ -47,6 +48,7 @@ def build_helper(
         services.mailbox,
         rooms,
         _committees(services),
+        Errands(services.db, services.clock, services.answers, enforce=_enforcing(services)),
         connect=connect,
         opened=services.reconciler.wake,
         watch=watch,
@@ -57,13 +59,19 @@ def _committees(services: Services) -> CommitteeChat:
     async def person(user_id: str) -> str:
         return (await services.onboarding.person(user_id))[0].id
 
+    return CommitteeChat(
+        services.committees, services.answers, services.clock, person=person, enforce=_enforcing(services)
+    )
+
+
+def _enforcing(services: Services) -> Callable[[str], Awaitable[None]]:
     async def enforce(committee: str) -> None:
         """Have the guard take what changed, now; if the homeserver does not answer, it is told later."""
         services.reconciler.wake(committee)
         with suppress(ConclaveError):
             await services.publisher.publish()
 
-    return CommitteeChat(services.committees, person=person, enforce=enforce)
+    return enforce
 
 
 def open_account(services: Services, state: StateDirectory, helper: str) -> HelperAccount:
