@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bridge.cli.answers import answer, answers
 from bridge.cli.client import HubClient, segment
 from bridge.cli.output import Json, Yes, confirm, listing, note, say, show, write_json
 from bridge.cli.rooms_settled import settled
@@ -16,6 +17,8 @@ app = typer.Typer(
     help="Committees: buyers hear vendors, clear the room, decide.",
 )
 APPS = {"committee": app}
+app.command()(answer)
+app.command()(answers)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The committee's id, such as crm-2027.")]
 Vendor = Annotated[str, typer.Argument(metavar="COMPANY", help="The vendor's company id.")]

@@ -95,20 +95,20 @@ class CommitteeChat:
         self._drafts.keep(person, found.id, question, answer)
         return (
             f"Every vendor of {found.id} is to read this, each in its own room:\n\n{said(question, answer)}\n\n"
-            f"It does not say who asked or who answers. To publish it, write within ten minutes: !answer {found.id} {YES}"
+            "It does not say who asked, or who answers. To publish it, write within ten minutes:"
+            f" !answer {found.id} {YES}"
         )
 
     async def _publish(self, found: Committee, person: str, tag: str) -> str:
-        draft = self._drafts.kept(person, found.id)
-        made = await self._published.by_key(tag)
-        if made is None and draft is None:
-            return f"I have nothing of yours to publish for {found.id}, or no more. Write it again: !answer {found.id} TEXT"
-        if made is None and draft is not None:
-            made = await self._published.publish(
+        if await self._published.by_key(tag) is None:
+            draft = self._drafts.kept(person, found.id)
+            if draft is None:
+                return f"I have nothing of yours for {found.id}, or no more. Write it again: !answer {found.id} TEXT"
+            await self._published.publish(
                 found.id, question=draft.question, answer=draft.answer, actor=person, manager=False, key=tag
             )
-        self._drafts.drop(person, found.id)
-        await self._enforce(found.id)
+            self._drafts.drop(person, found.id)
+            await self._enforce(found.id)
         return f"Published. I say it to every vendor of {found.id} now; in your pitch rooms you see it as they do."
 
     async def _declare(self, name: str, found: Committee | None, person: str, rest: str) -> str:

@@ -6,11 +6,13 @@ between saying and recording, it says the same again under the same transaction 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import structlog
 
 from bridge import metrics
 from bridge.helper.account import HelperAccount
+from bridge.helper.committees import CommitteeChat
 from config.clock import MINUTE, SECOND, Clock, Millis
 from config.db import Database
 from config.errors import ConclaveError
@@ -128,3 +130,11 @@ class Errands:
         if account is not None and errand.room_id is not None:
             account.machine.forget(errand.room_id)
         await self._enforce(errand.answer.committee)
+
+
+@dataclass(frozen=True, slots=True)
+class ForCommittees:
+    """What the helper does for committees: it answers their members, and runs errands."""
+
+    chat: CommitteeChat
+    errands: Errands

@@ -14,8 +14,7 @@ from bridge import metrics
 from bridge.helper import answers
 from bridge.helper.account import HelperAccount
 from bridge.helper.answers import Ask
-from bridge.helper.committees import CommitteeChat
-from bridge.helper.errands import Errands
+from bridge.helper.errands import ForCommittees
 from bridge.helper.machine import NoKeyError
 from bridge.helper.mailbox import FOREVER, Mailbox
 from bridge.helper.rooms import HelperRooms
@@ -75,8 +74,7 @@ class Helper:
         clock: Clock,
         mailbox: Mailbox,
         rooms: HelperRooms,
-        committees: CommitteeChat,
-        errands: Errands,
+        committees: ForCommittees,
         *,
         connect: Callable[[], HelperAccount],
         opened: Callable[..., None],
@@ -87,7 +85,6 @@ class Helper:
         self._mailbox = mailbox
         self.rooms = rooms
         self._committees = committees
-        self._errands = errands
         self._connect = connect
         self._opened = opened
         self._watch = watch
@@ -127,7 +124,7 @@ class Helper:
                 self._mailbox.arrived.clear()
                 await self._open_chats()
                 busy = await self._work(account)
-                busy = await self._errands.work(account) > 0 or busy
+                busy = await self._committees.errands.work(account) > 0 or busy
                 await self._look_after(account)
                 if not busy:
                     await self._wait()
@@ -276,7 +273,7 @@ class Helper:
         if command.ask is Ask.HELP:
             return answers.HELP
         if command.ask in (Ask.CLEAR, Ask.DECLARE, Ask.ANSWER):
-            return await self._committees.answer(command, mail.user_id, mail.tag)
+            return await self._committees.chat.answer(command, mail.user_id, mail.tag)
         rooms = await self.rooms.seen_by(mail.user_id)
         if command.ask is Ask.RULES:
             return answers.rules(rooms)

@@ -8,7 +8,7 @@ from audit.inbox import Inbox
 from bridge.helper.account import HelperAccount
 from bridge.helper.committees import CommitteeChat
 from bridge.helper.crosssigning import CrossSigningKeys
-from bridge.helper.errands import Errands
+from bridge.helper.errands import Errands, ForCommittees
 from bridge.helper.machine import Machine
 from bridge.helper.rooms import HelperRooms
 from bridge.helper.service import Helper
@@ -48,19 +48,20 @@ def build_helper(
         services.mailbox,
         rooms,
         _committees(services),
-        Errands(services.db, services.clock, services.answers, enforce=_enforcing(services)),
         connect=connect,
         opened=services.reconciler.wake,
         watch=watch,
     )
 
 
-def _committees(services: Services) -> CommitteeChat:
+def _committees(services: Services) -> ForCommittees:
     async def person(user_id: str) -> str:
         return (await services.onboarding.person(user_id))[0].id
 
-    return CommitteeChat(
-        services.committees, services.answers, services.clock, person=person, enforce=_enforcing(services)
+    enforce, published = _enforcing(services), services.answers
+    return ForCommittees(
+        CommitteeChat(services.committees, published, services.clock, person=person, enforce=enforce),
+        Errands(services.db, services.clock, published, enforce=enforce),
     )
 
 
