@@ -77,9 +77,11 @@ class AnswerStore:
             .join(room, room.c.key == answer_delivery.c.pitch)
             .outerjoin(there, is_there)
             .where(answer_delivery.c.state == Delivery.WAITING.value)
-            .order_by(committee_answer.c.published_at, committee_answer.c.committee, committee_answer.c.number)
+            .order_by(committee_answer.c.committee, committee_answer.c.number, answer_delivery.c.vendor)
         )
-        first = {row.pitch: row for row in reversed((await self._tx.execute(statement)).all())}
+        first: dict[str, Row[Any]] = {}
+        for row in await self._tx.execute(statement):
+            first.setdefault(row.pitch, row)
         due = [row for row in first.values() if row.retry_at <= now]
         answers = {row.answer: await self.get(row.answer) for row in due}
         return [

@@ -17,8 +17,6 @@ app = typer.Typer(
     help="Committees: buyers hear vendors, clear the room, decide.",
 )
 APPS = {"committee": app}
-app.command()(answer)
-app.command()(answers)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The committee's id, such as crm-2027.")]
 Vendor = Annotated[str, typer.Argument(metavar="COMPANY", help="The vendor's company id.")]
@@ -166,6 +164,10 @@ def start(ctx: typer.Context, name: Name, wait: Wait = True, as_json: Json = Fal
     """Let the vendors into their pitch rooms, now."""
     found = _call(ctx, f"/{segment(name)}/start", {}, wait)
     _tell(found, as_json, f"Pitch. {len(found['vendors'])} vendors are in, each in a room of its own.")
+
+
+app.command()(answer)
+app.command()(answers)
 
 
 @app.command()
