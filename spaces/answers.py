@@ -108,6 +108,12 @@ class AnswerService:
         async with self._db.read() as connection:
             return await AnswerStore(connection).page(committee_id, after=after, limit=limit)
 
+    async def latest(self, committee_id: str, limit: int) -> list[Answer]:
+        """The last ``limit`` answers of a committee, in their order."""
+        async with self._db.read() as connection:
+            store = AnswerStore(connection)
+            return await store.page(committee_id, after=await store.next_number(committee_id) - 1 - limit, limit=limit)
+
     async def get(self, committee_id: str, answer_id: str) -> Answer:
         """One answer of a committee.
 

@@ -12,6 +12,7 @@ from bridge.cli.session import client_of
 
 PATIENCE_S = 120
 LOOK_S = 0.2
+MAX_SHOWN = 4_000
 MARKS = {"waiting": "…", "delivered": "✓", "dropped": "✗"}
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The committee's id, such as crm-2027.")]
@@ -29,9 +30,8 @@ def answer(
     """Publish an answer to all vendors at once, each in its own room, in the same words; it cannot be taken back."""
     if not as_json:
         note("Every vendor is to read this, in its own room, and not who asked or who answers:")
-        for label, part in (("Question", question), ("Answer", text)):
-            if part:
-                note(f"  {label}: {printable(part, 4_000)}")
+        for line in (f"Question: {question}\nAnswer: {text}" if question else f"Answer: {text}").splitlines():
+            note(f"  {printable(line, MAX_SHOWN)}")
     confirm("Publish it?", yes)
     client = client_of(ctx)
     path = f"/v1/committees/{segment(name)}/answers"
@@ -57,7 +57,7 @@ def answers(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
             ("at", lambda row: f"{row['published_at'][:10]} {row['published_at'][11:19]}"),
             ("question", lambda row: row["question"]),
             ("answer", lambda row: row["answer"]),
-            ("vendors", lambda row: "\n".join(map(_line, row["deliveries"]))),
+            ("vendors", lambda row: "  ".join(map(_line, row["deliveries"]))),
         ],
         f"Nothing was published yet. Next: conclave committee answer {name} --answer TEXT",
     )

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from bridge.helper.answers import Ask, Command
 from bridge.helper.drafts import Drafts, parted
-from config.clock import Clock
+from config.clock import Clock, iso
 from config.errors import ConclaveError
 from spaces.answer import MAX_ANSWER, MAX_QUESTION, demand_pitch, demand_publisher, said, text_of
 from spaces.answers import AnswerService
@@ -22,6 +22,7 @@ ANSWER_USAGE = (
     " with Q: and then one that begins with A:"
 )
 MAX_ECHO = 40
+MAX_ANSWERS = 5
 
 
 class CommitteeChat:
@@ -83,11 +84,11 @@ class CommitteeChat:
             return ANSWER_USAGE
         if found is None or all(item.person != person for item in found.members):
             return f"You are a member of no committee “{_shown(name)}”."
+        demand_publisher(found, person, manager=False)
         if not rest.strip():
-            return ANSWER_USAGE
+            return "\n".join([ANSWER_USAGE, *await self._fared(found.id)])
         if rest.strip().casefold() == YES:
             return await self._publish(found, person, tag)
-        demand_publisher(found, person, manager=False)
         demand_pitch(found)
         question, answer = parted(rest)
         question = text_of(question, "question", MAX_QUESTION) if question else ""
@@ -99,6 +100,15 @@ class CommitteeChat:
             f" !answer {found.id} {YES}"
         )
 
+    async def _fared(self, committee_id: str) -> list[str]:
+        """How the latest answers fared, a line for each vendor."""
+        latest = await self._published.latest(committee_id, MAX_ANSWERS)
+        lines = []
+        for item in latest:
+            lines.append(f"Published at {iso(item.published_at)}: {item.answer[:MAX_ECHO]}")
+            lines += [f"• {one.vendor}: {one.problem or one.state}" for one in item.deliveries]
+        return lines
+
     async def _publish(self, found: Committee, person: str, tag: str) -> str:
         if await self._published.by_key(tag) is None:
             draft = self._drafts.kept(person, found.id)
@@ -109,7 +119,10 @@ class CommitteeChat:
             )
             self._drafts.drop(person, found.id)
             await self._enforce(found.id)
-        return f"Published. I say it to every vendor of {found.id} now; in your pitch rooms you see it as they do."
+        return (
+            f"Published. I say it to every vendor of {found.id} now; in the pitch rooms you see it as they do."
+            f" How it fared: !answer {found.id}"
+        )
 
     async def _declare(self, name: str, found: Committee | None, person: str, rest: str) -> str:
         word, _, statement = rest.strip().partition(" ")

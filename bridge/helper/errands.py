@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 ERRAND_TIMEOUT_S = 60
 PATIENCE = 2 * MINUTE
+PATIENCE_OUTSIDE = 15 * MINUTE
+"""Until the helper is let into a room: where the reconciler is by hand, somebody has to say ``conclave apply``."""
 MAX_DELAY = 30 * SECOND
 NOBODY = "nobody of the vendor is in the room"
 NO_DEVICE = "nobody of the vendor has signed in on a device that can be written to"
@@ -69,7 +71,8 @@ class Errands:
             async with asyncio.timeout(ERRAND_TIMEOUT_S):
                 event_id = await self._say(account, errand)
         except _WaitError as reason:
-            return await self._wait(errand, str(reason), over=reason.for_good or self._clock() - began > PATIENCE)
+            patience = PATIENCE if errand.inside else PATIENCE_OUTSIDE
+            return await self._wait(errand, str(reason), over=reason.for_good or self._clock() - began > patience)
         except (HomeserverUnavailableError, TimeoutError):
             return await self._wait(errand, "the homeserver does not answer", over=False)
         except HomeserverRefusedError as error:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from tests.e2e.test_answers import Hearing
-from tests.e2e.test_committee import in_pitch
+from tests.e2e.test_committee import company_of, in_pitch
 from tests.helper.conversation import put_again, signed_in
-from tests.live import LiveHub
+from tests.live import LiveHub, until
 
 QUESTION, ANSWER = "May data leave the country?", "No.\nNever."
 
@@ -29,6 +29,9 @@ async def test_a_member_publishes_after_a_question_and_types_the_text_once(live:
         assert (made["question"], made["answer"], made["published_by"]) == (QUESTION, ANSWER, member.person)
         assert made["id"] not in shown
         await Hearing(committee, client, guest, guest).helper_is_out()
+        await client.say(room_id, f"!answer {name}")
+        fared = await client.hears("Write !answer", f"• {await company_of(vendor)}: delivered")
+        assert f"• {await company_of(committee.rival)}: nobody of the vendor has signed in on a device" in fared
         await client.say(room_id, f"!answer {name} yes")
         assert await client.hears("I have nothing of yours for", "or no more"), "a second yes publishes nothing"
         assert yes is not None
@@ -49,8 +52,17 @@ async def test_a_yes_that_is_dealt_with_twice_publishes_once(live: LiveHub, tmp_
         (made,) = (await live.api("GET", f"/v1/committees/{name}/answers"))["items"]
         key = (await live.hub.services.answers.get(name, made["id"])).key
         assert key is not None
+        await client.say(room_id, f"!answer {name} something else")
+        assert await client.hears("!answer", "yes", "something else")
         await put_again(live, member, room_id, {**event, "room_id": room_id}, key)
         assert len((await live.api("GET", f"/v1/committees/{name}/answers"))["items"]) == 1
+        await client.say(room_id, f"!answer {name} yes")
+
+        async def both() -> bool:
+            found = (await live.api("GET", f"/v1/committees/{name}/answers"))["items"]
+            return [item["answer"] for item in found] == [ANSWER, "something else"]
+
+        await until(both)
 
 
 async def test_who_has_no_say_hears_nothing_and_a_no_is_told_in_words(live: LiveHub, tmp_path: Path) -> None:
