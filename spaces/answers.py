@@ -88,8 +88,8 @@ class AnswerService:
         """The helper into the charters of the rooms in which it has to say something."""
         if self._helper is None:
             raise ConflictError("answers are said by the helper, which is switched off", hint="helper.enabled = true")
-        for delivery in made.deliveries:
-            await self._admit(tx, delivery.pitch, (self._helper,))
+        for pitch in sorted(delivery.pitch for delivery in made.deliveries):  # as others lock them: none waits for none
+            await self._admit(tx, pitch, (self._helper,))
 
     async def _enter(self, tx: AsyncConnection, committee: Committee, made: Answer) -> None:
         """One entry for the buyer, and one for each vendor that names no other; the text stands beside the log."""

@@ -25,7 +25,7 @@ from spaces.answer_store import AnswerStore
 from spaces.gateway import HomeserverRefusedError
 from tests.e2e.test_committee import Committee, company_of, in_pitch
 from tests.helper.conversation import helper_of, metric, sent_by_helper, signed_in
-from tests.live import LiveHub, User, until
+from tests.live import LiveHub, User, start_live_hub, until
 
 ASKED, TOLD = "May data leave the country?", "No. It stays here,\nand so do backups."
 
@@ -180,6 +180,25 @@ async def test_what_was_said_and_not_recorded_is_said_once(hearing: Hearing) -> 
         assert len(await sent_by_helper(hearing.live, user, room)) == 1
         assert await reader.hears(TOLD)
     await hearing.helper_is_out()
+
+
+@pytest.mark.synapse
+async def test_a_homeserver_that_was_restarted_in_between_still_knows_the_message(tmp_path: Path) -> None:
+    async with start_live_hub(tmp_path / "hub") as live:
+        committee = await in_pitch(live)
+        vendor, answers = committee.vendor[0], live.hub.services.answers
+        async with signed_in(live, vendor, tmp_path / "vendor") as reader:
+            hearing = Hearing(committee, reader, reader, reader)
+            with patch.object(answers, "delivered", side_effect=OSError("killed")):
+                path = f"/v1/committees/{committee.name}/answers"
+                made = await live.api("POST", path, {"answer": TOLD})
+                assert await reader.hears(TOLD)
+                assert live.homeserver is not None
+                await live.homeserver.stop()
+            await live.homeserver.start()
+            states = {one["vendor"]: one["state"] for one in (await hearing.over(made["id"]))["deliveries"]}
+            assert states[await company_of(vendor)] == "delivered"
+            assert len(await sent_by_helper(live, vendor, committee.own)) == 1
 
 
 async def test_answers_come_in_their_order_in_every_room(hearing: Hearing) -> None:
