@@ -91,6 +91,7 @@ class Hub:
             tasks.create_task(self.services.reconciler.run())
             tasks.create_task(self.services.sessions.run())
             tasks.create_task(self.services.committees.run(self.services.reconciler.wake))
+            tasks.create_task(self.services.answers.run(self.services.reconciler.wake))
             tasks.create_task(self.link.run())
             tasks.create_task(self._help())
             if self.services.witnesses is not None:

@@ -4,12 +4,18 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from config.clock import Millis
+from config.clock import HOUR, Millis
 from config.errors import ConflictError, InvalidInputError
 from spaces.committee import Committee, Declared, Phase, PhaseError
 
 MAX_ANSWER, MAX_QUESTION = 2_000, 1_000
 """In characters: what is said of both, encrypted, is less than Matrix lets an event have, whatever the script."""
+PATIENCE: Millis = HOUR
+"""What was not said for so long is not said any more, whatever the reason.
+
+It is less than the time for which the homeserver knows a transaction id again: what was said once and is not known to
+be, for the hub was killed, is not said a second time.
+"""
 HEAD = "From the buyers, in the same words to everyone who pitches:"
 _UNFIT = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What is no text but line breaks: control characters, those that turn the order of writing, halves of characters."""

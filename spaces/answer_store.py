@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit.entry import Draft, system_actor
 from config.clock import Millis
-from spaces.answer import Answer, Delivery, Errand, VendorDelivery
+from spaces.answer import PATIENCE, Answer, Delivery, Errand, VendorDelivery
 from spaces.committee import Committee, Phase
 from spaces.committee_entries import draft
 from spaces.tables import answer_delivery, committee_answer, observed_member, room
@@ -76,7 +76,7 @@ class AnswerStore:
             .join(committee_answer, committee_answer.c.id == answer_delivery.c.answer)
             .join(room, room.c.key == answer_delivery.c.pitch)
             .outerjoin(there, is_there)
-            .where(answer_delivery.c.state == Delivery.WAITING.value)
+            .where(answer_delivery.c.state == Delivery.WAITING.value, committee_answer.c.published_at > now - PATIENCE)
             .order_by(committee_answer.c.committee, committee_answer.c.number, answer_delivery.c.vendor)
         )
         first: dict[str, Row[Any]] = {}
@@ -112,6 +112,18 @@ class AnswerStore:
             .order_by(committee_answer.c.number, answer_delivery.c.vendor)
         )
         return [(row.answer, _delivery(row)) for row in await self._tx.execute(statement)]
+
+    async def stale(self, now: Millis) -> list[tuple[str, str, VendorDelivery]]:
+        """(committee id, answer id, delivery) of all that waited too long, the oldest first."""
+        columns = committee_answer.c
+        waiting = answer_delivery.c.state == Delivery.WAITING.value
+        statement = (
+            select(answer_delivery, columns.committee)
+            .join(committee_answer, columns.id == answer_delivery.c.answer)
+            .where(waiting, columns.published_at <= now - PATIENCE)
+            .order_by(columns.committee, columns.number, answer_delivery.c.vendor)
+        )
+        return [(row.committee, row.answer, _delivery(row)) for row in await self._tx.execute(statement)]
 
     async def put_off(self, answer_id: str, vendor: str, problem: str, until: Millis) -> None:
         """Have it looked at again at ``until``."""

@@ -3,15 +3,17 @@
 The helper is let into a pitch room by the room's charter, while there is something to say there and no longer.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit.inbox import Inbox
 from config.clock import Clock, Millis
 from config.db import Database
-from config.errors import ConflictError, NotFoundError
+from config.errors import ConclaveError, ConflictError, NotFoundError
 from spaces.answer import (
     MAX_ANSWER,
     MAX_QUESTION,
@@ -29,6 +31,11 @@ from spaces.committee import Committee
 from spaces.committee_entries import draft
 from spaces.committee_store import CommitteeStore
 from spaces.store import DocumentStore
+
+LOOK_S = 30.0
+TOO_LONG = "it could not be said for an hour"
+
+log = structlog.get_logger()
 
 
 class AnswerService:
@@ -150,22 +157,47 @@ class AnswerService:
     async def delivered(self, errand: Errand, event_id: str) -> None:
         """Record that it was said, also where a clearing came in between; the helper goes when it was the last."""
         done = replace(errand.delivery, state=Delivery.DELIVERED, at=self._clock(), event_id=event_id, problem=None)
-        await self._conclude(errand, done, Delivery.WAITING, Delivery.DROPPED, event_id=event_id)
+        answer = errand.answer
+        await self._conclude(answer.committee, answer.id, done, Delivery.WAITING, Delivery.DROPPED, event_id=event_id)
 
     async def dropped(self, errand: Errand, problem: str) -> None:
         """Record that it will not be said, and why."""
-        done = replace(errand.delivery, state=Delivery.DROPPED, at=self._clock(), problem=problem)
-        await self._conclude(errand, done, Delivery.WAITING, reason=problem)
+        await self._drop(errand.answer.committee, errand.answer.id, errand.delivery, problem)
 
-    async def _conclude(self, errand: Errand, done: VendorDelivery, *before: Delivery, **data: str) -> None:
+    async def _drop(self, committee_id: str, answer_id: str, item: VendorDelivery, problem: str) -> None:
+        done = replace(item, state=Delivery.DROPPED, at=self._clock(), problem=problem)
+        await self._conclude(committee_id, answer_id, done, Delivery.WAITING, reason=problem)
+
+    async def _conclude(
+        self, committee_id: str, answer_id: str, done: VendorDelivery, *before: Delivery, **data: str
+    ) -> None:
         async with self._db.begin() as tx:
-            committee = await self._locked(tx, errand.answer.committee)
-            if not await AnswerStore(tx).conclude(errand.answer.id, done, *before):
+            committee = await self._locked(tx, committee_id)
+            if not await AnswerStore(tx).conclude(answer_id, done, *before):
                 return
-            kind = f"answer.{done.state}"
-            await self._inbox.put(tx, ended(kind, committee, errand.answer.id, done.vendor, **data))
+            await self._inbox.put(tx, ended(f"answer.{done.state}", committee, answer_id, done.vendor, **data))
             if not await AnswerStore(tx).waits(done.pitch):
                 await self._admit(tx, done.pitch, ())
+
+    # --- time
+
+    async def run(self, changed: Callable[[str], None]) -> None:
+        """Drop what waits too long, until cancelled: the helper leaves the rooms even where it is not at work."""
+        while True:
+            try:
+                for committee_id in await self.expire():
+                    changed(committee_id)
+            except ConclaveError as error:
+                log.warning("answers_wait", reason=error.message)
+            await asyncio.sleep(LOOK_S)
+
+    async def expire(self) -> list[str]:
+        """Drop what waited too long; the ids of the committees."""
+        async with self._db.read() as connection:
+            stale = await AnswerStore(connection).stale(self._clock())
+        for committee_id, answer_id, item in stale:
+            await self._drop(committee_id, answer_id, item, f"{TOO_LONG}: {item.problem}" if item.problem else TOO_LONG)
+        return sorted({committee_id for committee_id, *_ in stale})
 
     async def _admit(self, tx: AsyncConnection, pitch: str, accounts: tuple[str, ...]) -> None:
         """These accounts of the hub, and no other, into the charter of a pitch room."""

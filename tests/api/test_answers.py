@@ -1,5 +1,6 @@
 """Publishing through the API, on both databases: who may, what is stored, and how each delivery ends."""
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -185,6 +186,42 @@ async def test_clearing_by_time_drops_it_as_well(scene: Scene) -> None:
     await scene.hub.hub.services.committees.tick()
     assert await inside(scene) == set()
     assert await scene.hub.hub.services.answers.errands() == []
+
+
+async def test_what_waits_for_an_hour_is_dropped_even_where_the_helper_is_not_at_work(scene: Scene) -> None:
+    """The homeserver knows a transaction id for a day: what was said, and not recorded, is never said twice."""
+    answers = scene.hub.hub.services.answers
+    await scene.act("answers", {"answer": "one"})
+    assert await inside(scene) == {"adatum", "fabrikam"}
+    first, second = await answers.errands()
+    await answers.put_off(second, "the homeserver does not answer", 0)
+    scene.hub.clock.now += HOUR - 1
+    assert len(await answers.errands()) == 2
+    assert await answers.expire() == []
+    await scene.act("answers", {"answer": "two"})
+    scene.hub.clock.now += 1
+    assert [errand.answer.answer for errand in await answers.errands()] == ["two", "two"]
+    assert await answers.expire() == ["crm"]
+    assert await answers.expire() == []
+    one, two = (await scene.hub.api("GET", ANSWERS))["items"]
+    assert [(item["state"], item["problem"]) for item in one["deliveries"]] == [
+        ("dropped", "it could not be said for an hour"),
+        ("dropped", "it could not be said for an hour: the homeserver does not answer"),
+    ]
+    assert {item["state"] for item in two["deliveries"]} == {"waiting"}
+    assert await inside(scene) == {"adatum", "fabrikam"}
+    scene.hub.clock.now += HOUR
+    await answers.expire()
+    assert await inside(scene) == set()
+    assert first.delivery.vendor == "adatum"
+
+
+async def test_many_at_once_come_one_after_the_other(scene: Scene) -> None:
+    texts = {f"answer {number}" for number in range(5)}
+    await asyncio.gather(*(scene.act("answers", {"answer": text}) for text in texts))
+    items = (await scene.hub.api("GET", ANSWERS))["items"]
+    assert [item["number"] for item in items] == [1, 2, 3, 4, 5]
+    assert {item["answer"] for item in items} == texts
 
 
 async def test_what_else_changes_in_a_committee_leaves_the_helper_in(scene: Scene) -> None:
