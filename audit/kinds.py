@@ -73,6 +73,12 @@ _TABLE = (
     _kind("committee.decided", "a committee chose a vendor", "winner", "standstill_until"),
     _kind("vendor.debriefed", "a room was opened to debrief one vendor", "vendor", "room"),
     _kind("committee.closed", "a committee ended: people out, rooms frozen", "reason"),
+    _kind(
+        "answer.published", "a committee had an answer said to all vendors in the same words", "answer", "vendors",
+        "vendor", "pitch",
+    ),
+    _kind("answer.delivered", "an answer was said in a vendor's pitch room", "answer", "vendor", "event_id"),
+    _kind("answer.dropped", "an answer is not said to a vendor any more", "answer", "vendor", "reason"),
     _kind("wall.added", "two companies must never meet from now on", "first", "second", "reason"),
     _kind("wall.removed", "two companies may meet again", "first", "second", "reason"),
     _kind("room.created", "a Space or room came to be", *_EVENT, "room_key", "room_type", "room_version"),

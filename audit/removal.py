@@ -26,6 +26,7 @@ CLEARED, ENROLLED = "vendor.cleared", "person.enrolled"
 JOINED_ONLY = sha256(b'{"history_visibility":"joined"}').hexdigest()
 """What ``state.changed`` says of a history that is for whoever was there (specification, m.room.history_visibility)."""
 HUB = {"system": "conclave"}
+HELPER, THE_HELPER = {"system": "conclave-helper"}, "the helper"
 INSIDE = frozenset({"member.joined", "member.updated", "member.invited", "member.knocked"})
 OUTSIDE = frozenset({"member.left", "member.removed", "member.banned"})
 SHORT = "the proof is not one of this removal, or something was left out of it"
@@ -110,7 +111,7 @@ def verify_removal(bundle: Bundle, trust: Trust, policy: Policy | None, verify: 
     try:
         companies = _companies(facts)
         left = _judge_pitch(report, _entries(rooms[PITCH], pitch), companies, data["pitch"])
-        _judge_deliberation(report, _entries(rooms[DELIBERATION], deliberation), companies, data["deliberation"], left)
+        _judge_deliberation(report, _entries(rooms[DELIBERATION], deliberation), data["deliberation"], left)
         _check_spare(facts, left.people | set(report.members))
     except (KeyError, TypeError, AttributeError) as error:
         raise _short("an entry", f"lacks what a removal is judged by: {error}") from None
@@ -152,31 +153,29 @@ class _Below:
 
 @dataclass(slots=True)
 class _Left:
-    """Who of the vendor is in the pitch room, which sessions were used while any of them was, and who ever was in."""
+    """Who of the vendor is in the pitch room, which sessions were used while any of them was, and who ever was in.
 
+    ``companies`` has whose each is; ``people`` are all who ever were, ``guests`` those of the vendor.
+    """
+
+    companies: Mapping[str, str]
     inside: set[str] = field(default_factory=set)
     people: set[str] = field(default_factory=set)
+    guests: set[str] = field(default_factory=set)
     sessions: set[str] = field(default_factory=set)
 
 
 def _judge_pitch(report: RemovalReport, entries: Iterator[Entry], companies: Mapping[str, str], key: str) -> _Left:
     """The vendor's people in and out, the history, the sessions; returns what must not be used any more."""
-    left, seen = _Left(), set[str]()
+    left = _Left(companies)
     for position, body, after in _after(report, _room(entries, report.pitch, key)):
-        kind, data = body["kind"], body["data"]
-        if kind in INSIDE | OUTSIDE:
-            person, company = _whose(body, position, companies)
-            left.people.add(person)
-            if company == report.vendor:
-                seen.add(person)
-                _move(report, left, body, position, person, after=after)
-            elif company not in (None, report.buyer):
-                report.findings.append(f"entry {position:,}: {person} of {company} was in the vendor's pitch room")
-        elif kind == "message.sent":
-            _pitch_message(report, left, body, position, companies, after=after)
-        elif data.get("type") == "m.room.encryption" and after:
+        if body["kind"] in INSIDE | OUTSIDE:
+            _pitch_member(report, left, body, position, after=after)
+        elif body["kind"] == "message.sent":
+            _pitch_message(report, left, body, position, after=after)
+        elif body["data"].get("type") == "m.room.encryption" and after:
             report.findings.append(f"entry {position:,}: the room's encryption was changed after the clearing")
-    if not seen:
+    if not left.guests:
         raise _short(str(report.pitch.scope), f"nobody of {report.vendor} was ever in it")
     if left.inside:
         raise _short(str(report.pitch.scope), f"{', '.join(sorted(left.inside))} did not leave it")
@@ -184,22 +183,27 @@ def _judge_pitch(report: RemovalReport, entries: Iterator[Entry], companies: Map
     return left
 
 
-def _pitch_message(
-    report: RemovalReport,
-    left: _Left,
-    body: Mapping[str, Any],
-    position: int,
-    companies: Mapping[str, str],
-    *,
-    after: bool,
-) -> None:
+def _pitch_member(report: RemovalReport, left: _Left, body: Mapping[str, Any], position: int, *, after: bool) -> None:
+    """Somebody comes to the pitch room or goes; the helper says there what is published, until the clearing."""
+    person, company = _whose(body, position, left.companies)
+    left.people.add(person)
+    if company == report.vendor:
+        left.guests.add(person)
+        _move(report, left, body, position, person, after=after)
+    elif company not in (None, report.buyer):
+        report.findings.append(f"entry {position:,}: {person} of {company} was in the vendor's pitch room")
+    elif person == THE_HELPER and body["kind"] in INSIDE and after:
+        report.findings.append(f"entry {position:,}: {person} came into the pitch room after the clearing")
+
+
+def _pitch_message(report: RemovalReport, left: _Left, body: Mapping[str, Any], position: int, *, after: bool) -> None:
     """A message in the pitch room: its session is one of those seen before, unless the vendor is out for good."""
     if after and left.inside:
         report.findings.append(f"entry {position:,}: {body['data']['event_id']} was sent before the vendor was out")
     if left.inside or not after:
         left.sessions.add(_session(body, position))
     else:
-        _message(report, left, body, position, companies, after=after)
+        _message(report, left, body, position, after=after)
 
 
 def _after(report: RemovalReport, entries: Iterator[Entry]) -> Iterator[tuple[int, Mapping[str, Any], bool]]:
@@ -231,21 +235,13 @@ def _move(
         report.findings.append(f"entry {position:,}: {person} came back after the clearing ({body['kind']})")
 
 
-def _message(
-    report: RemovalReport,
-    left: _Left,
-    body: Mapping[str, Any],
-    position: int,
-    companies: Mapping[str, str],
-    *,
-    after: bool,
-) -> None:
+def _message(report: RemovalReport, left: _Left, body: Mapping[str, Any], position: int, *, after: bool) -> None:
     """A message that the vendor must not read: by no session that was seen in the pitch room while it could be in."""
     report.later += after
     if _session(body, position) in left.sessions:
         event = body["data"]["event_id"]
         report.findings.append(f"entry {position:,}: {event} was sent with a session from before the vendor left")
-    if after and companies.get(body["actor"].get("person", "")) == report.vendor:
+    if after and left.companies.get(body["actor"].get("person", "")) == report.vendor:
         report.findings.append(f"entry {position:,}: the vendor sent a message after the clearing")
 
 
@@ -257,21 +253,21 @@ def _session(body: Mapping[str, Any], position: int) -> str:
     return session
 
 
-def _judge_deliberation(
-    report: RemovalReport, entries: Iterator[Entry], companies: Mapping[str, str], key: str, left: _Left
-) -> None:
+def _judge_deliberation(report: RemovalReport, entries: Iterator[Entry], key: str, left: _Left) -> None:
     """Nobody but the buyer's people, over its whole life, and no session of the pitch room."""
     members = set[str]()
     for position, body, after in _after(report, _room(entries, report.deliberation, key)):
         if body["kind"] in INSIDE | OUTSIDE:
-            person, company = _whose(body, position, companies)
+            person, company = _whose(body, position, left.companies)
+            if person == THE_HELPER:
+                report.findings.append(f"entry {position:,}: {person} was in the deliberation room")
             if company is None:
                 continue
             members.add(person)
             if company != report.buyer:
                 report.findings.append(f"entry {position:,}: {person} of {company} was in the deliberation room")
         elif body["kind"] == "message.sent":
-            _message(report, left, body, position, companies, after=after)
+            _message(report, left, body, position, after=after)
     report.members = sorted(members)
 
 
@@ -297,7 +293,7 @@ def _room(entries: Iterator[Entry], trail: TrailReport, key: str) -> Iterator[En
 
 
 def _whose(body: Mapping[str, Any], position: int, companies: Mapping[str, str]) -> tuple[str, str | None]:
-    """Who comes or goes, and their company; the hub's own account has none.
+    """Who comes or goes, and their company; the hub's own accounts have none.
 
     Raises:
         VerificationError: It is nobody whose enrolment is shown.
@@ -305,6 +301,8 @@ def _whose(body: Mapping[str, Any], position: int, companies: Mapping[str, str])
     subject = body["data"].get("subject")
     if subject == HUB:
         return "the hub", None
+    if subject == HELPER:
+        return THE_HELPER, None
     person = subject.get("person") if isinstance(subject, Mapping) else None
     if not isinstance(person, str) or person not in companies:
         raise _short(f"entry {position:,}", f"is of {subject}, whose enrolment is not shown")

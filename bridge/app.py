@@ -19,6 +19,7 @@ from audit.signer import SignerRefusedError, SignerUnavailableError
 from bridge.api.log import add_log
 from bridge.api.server import add_api, api_errors
 from bridge.appservice import MAX_BODY, add_appservice
+from bridge.committees import open_answers, open_committees
 from bridge.feed import Feed
 from bridge.foundation import Keys, found, is_founded, keep_admin_credential, load_keys, log_opening
 from bridge.gateway import Gateway
@@ -54,7 +55,6 @@ from partner_onboarding.limits import LimitService
 from partner_onboarding.model import Person
 from partner_onboarding.service import OnboardingService
 from partner_onboarding.web import EnrolmentPages
-from spaces.committees import CommitteeService
 from spaces.passes import RoomPass
 from spaces.planning import PlanService
 from spaces.publisher import Publisher
@@ -91,6 +91,7 @@ class Hub:
             tasks.create_task(self.services.reconciler.run())
             tasks.create_task(self.services.sessions.run())
             tasks.create_task(self.services.committees.run(self.services.reconciler.wake))
+            tasks.create_task(self.services.answers.run(self.services.reconciler.wake))
             tasks.create_task(self.link.run())
             tasks.create_task(self._help())
             if self.services.witnesses is not None:
@@ -244,7 +245,8 @@ def _services(settings: Settings, clock: Clock, db: Database, keys: Keys, homese
         enrolment=_enrolment(settings, clock, db, api, homeserver),
         access=_access(settings, clock, db, api),
         partnerships=_partnerships(settings, clock, db, api),
-        committees=_committees(settings, clock, db, api),
+        committees=open_committees(settings, clock, db, api, _new_id),
+        answers=open_answers(settings, clock, db, api, _new_id),
         walls=WallService(db, api, clock, host=host),
         plans=PlanService(db, api, reconciler, publisher, clock),
         audit=audit,
@@ -271,17 +273,6 @@ def _partnerships(settings: Settings, clock: Clock, db: Database, api: Inbox) ->
         clock,
         templates=load_templates(settings.templates.file),
         host=settings.host.id,
-        room_version=settings.homeserver.room_version,
-        bot=bot_user_id(settings),
-        new_key=lambda: _new_id("rm"),
-    )
-
-
-def _committees(settings: Settings, clock: Clock, db: Database, api: Inbox) -> CommitteeService:
-    return CommitteeService(
-        db,
-        api,
-        clock,
         room_version=settings.homeserver.room_version,
         bot=bot_user_id(settings),
         new_key=lambda: _new_id("rm"),

@@ -18,6 +18,7 @@ from partner_onboarding.enrolment import EnrolmentService
 from partner_onboarding.holds import HoldService
 from partner_onboarding.limits import LimitService
 from partner_onboarding.service import OnboardingService
+from spaces.answers import AnswerService
 from spaces.committees import CommitteeService
 from spaces.planning import PlanService
 from spaces.publisher import Publisher
@@ -40,6 +41,7 @@ class Services:
     access: AccessService
     partnerships: PartnershipService
     committees: CommitteeService
+    answers: AnswerService
     walls: WallService
     plans: PlanService
     audit: AuditService

@@ -297,6 +297,12 @@ def _pitch(charter: Charter, committee: Committee, vendor: Vendor) -> Charter:
     return replace(frozen, admits=(*charter.admits, guest))
 
 
+def kept(charter: Charter, before: Charter, committee: Committee) -> Charter:
+    """With what others than the committee put into it: a legal hold, and, while vendors are in, the helper."""
+    accounts = before.accounts if committee.phase is Phase.PITCH else ()
+    return replace(charter, held=before.held, accounts=accounts)
+
+
 def keys_of(committee: Committee) -> Sequence[tuple[str, RoomKind]]:
     """The keys of every room that the committee has, in the order of their charters."""
     found = [(committee.space, RoomKind.SPACE), (committee.deliberation, RoomKind.ROOM)]

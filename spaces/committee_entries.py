@@ -10,7 +10,7 @@ from audit.store import EntryRow
 from config.clock import Millis
 from spaces.committee import Committee
 
-COMMITTEE_KINDS = tuple(kind for kind in KINDS if kind.startswith(("committee.", "vendor.")))
+COMMITTEE_KINDS = tuple(kind for kind in KINDS if kind.startswith(("committee.", "vendor.", "answer.")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ from audit.store import LedgerStore
 from config.clock import Clock, Millis
 from config.db import Database
 from config.errors import ConclaveError, ConflictError, InvalidInputError, NotFoundError
-from spaces.committee import Committee, Declared, Member, Phase, Vendor, charters_of, keys_of
+from spaces.answer_store import drop_unsaid
+from spaces.committee import Committee, Declared, Member, Phase, Vendor, charters_of, kept, keys_of
 from spaces.committee_entries import COMMITTEE_KINDS, Moment, belongs_to, cleared, draft, moment
 from spaces.committee_store import CommitteeStore
 from spaces.model import Engagement, EngagementKind, EngagementStatus, ManagedRoom, RoomView
@@ -316,7 +317,7 @@ class CommitteeService:
                 raise _unknown(after.id)
             await EngagementStore(tx).save(stored.close(now))
         await self._put_charters(tx, after, now)
-        await self._inbox.put(tx, *drafts)
+        await self._inbox.put(tx, *drafts, *await drop_unsaid(tx, after, now))
 
     async def _enter(self, tx: AsyncConnection, committee: Committee) -> None:
         """The rooms that are new."""
@@ -333,13 +334,13 @@ class CommitteeService:
             )
 
     async def _put_charters(self, tx: AsyncConnection, committee: Committee, now: Millis) -> None:
-        """The charters that differ from those that are stored; a legal hold stays."""
+        """The charters that differ from those that are stored."""
         documents = DocumentStore(tx)
         wanted = charters_of(committee, await self._names(tx, committee), self._room_version)
         stored = await documents.charters([charter.key for charter in wanted])
         for charter in wanted:
             before = stored.get(charter.key)
-            after = charter if before is None else replace(charter, held=before.held)
+            after = charter if before is None else kept(charter, before, committee)
             if after != before:
                 await documents.put(after, now)
 

@@ -49,6 +49,8 @@ Action = CreateRoom | SetState | AddMember | RemoveMember
 Element = tuple[str, str]
 """A piece of a room: (event type, state key)."""
 
+DONE = "Conclave: what there was to say is said."
+"""What is told of an account of the hub that a charter names no more."""
 _PRESENT = frozenset({"join", "invite", "knock"})
 _OPENINGS = frozenset({"m.room.name", "m.room.topic"}) | SPACE_LINKS
 """State that lets nobody in or out, whatever it says."""
@@ -166,7 +168,14 @@ def _removals(desired: Desired, observed: ObservedRoom, now: Instant) -> Iterabl
             continue
         refusal = refuse_person(user_id, desired.charter, desired.roster, now)
         if refusal is not None:
-            yield RemoveMember(user_id=user_id, reason=refusal.text(desired.charter.contact))
+            reason = DONE if _is_of_hub(user_id, desired.bot) else refusal.text(desired.charter.contact)
+            yield RemoveMember(user_id=user_id, reason=reason)
+
+
+def _is_of_hub(user_id: str, bot: str) -> bool:
+    """Whether this is another account of the hub, which is named after its own; nobody else gets such a name."""
+    name, _, server = bot.partition(":")
+    return user_id.startswith(f"{name}-") and user_id.endswith(f":{server}")
 
 
 def links_of(

@@ -67,6 +67,36 @@ committee_vendor = Table(
 )
 Index("ix_committee_vendor_company", committee_vendor.c.company)
 
+committee_answer = Table(
+    "committee_answer",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("committee", Text, ForeignKey("committee.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("published_by", Text, nullable=False),
+    Column("published_at", BigInteger, nullable=False),
+    Column("key", Text, unique=True),
+)
+Index("ix_committee_answer_committee", committee_answer.c.committee, committee_answer.c.number, unique=True)
+
+answer_delivery = Table(
+    "answer_delivery",
+    metadata,
+    Column("answer", Text, ForeignKey("committee_answer.id"), primary_key=True),
+    Column("vendor", Text, primary_key=True),
+    Column("pitch", Text, nullable=False),
+    Column("tag", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("at", BigInteger),
+    Column("event_id", Text),
+    Column("problem", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("retry_at", BigInteger, nullable=False),
+)
+Index("ix_answer_delivery_state", answer_delivery.c.state, answer_delivery.c.pitch)
+
 wall = Table(
     "wall",
     metadata,

@@ -18,7 +18,7 @@ from tests.trails import trail
 
 PITCH_ROOM, DELIBERATION_ROOM = "!pitch:hub.example", "!deliberation:hub.example"
 PEOPLE = {"ann": "contoso", "bea": "contoso", "vic": "adatum", "val": "adatum", "rob": "fabrikam"}
-BOT = system_actor("conclave")
+BOT, HELPER = system_actor("conclave"), system_actor("conclave-helper")
 CLEARED_AT = START + 1_000
 
 
@@ -46,6 +46,17 @@ class Story:
     def member(self, room: str, kind: str, name: str, ts: int | None = None) -> None:
         subject = person_actor(f"prs_{name}")
         self.event(room, f"member.{kind}", BOT, ts=ts, type="m.room.member", subject=subject)
+
+    def helper(self, room: str, kind: str, ts: int | None = None) -> None:
+        actor = HELPER if kind == "joined" else BOT
+        self.event(room, f"member.{kind}", actor, ts=ts, type="m.room.member", subject=HELPER)
+
+    def answer(self, room: str, session: str, ts: int | None = None) -> None:
+        """The helper comes, says something, and goes."""
+        self.helper(room, "invited", ts)
+        self.helper(room, "joined", ts)
+        self.event(room, "message.sent", HELPER, ts=ts, type="m.room.encrypted", session_id=session)
+        self.helper(room, "removed", ts)
 
     def message(self, room: str, name: str, session: str | None, ts: int | None = None) -> None:
         data = {} if session is None else {"session_id": session}

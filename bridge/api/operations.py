@@ -10,7 +10,8 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from bridge.api import access, committees, federation, holds, ledger, partners, plans, walls
+from bridge.api import access, answers, committees, federation, holds, ledger, partners, plans, walls
+from bridge.api import answer_models as am
 from bridge.api import committee_models as cm
 from bridge.api import ledger_models as lm
 from bridge.api import models as m
@@ -183,6 +184,17 @@ OPERATIONS: tuple[Operation, ...] = (
             ("close", committees.close_committee, m.Reason),
         )
     ),
+    # what committees publish: the handlers ask for a member without a conflict or a partner manager
+    _write(
+        "/v1/committees/{committee}/answers",
+        P.SIGNED_IN,
+        answers.publish_answer,
+        am.AnswerPublished,
+        am.AnswerPublish,
+        status=201,
+    ),
+    _read("/v1/committees/{committee}/answers", P.SIGNED_IN, answers.list_answers, m.Page[am.AnswerView], m.PageQuery),
+    _read("/v1/committees/{committee}/answers/{answer}", P.SIGNED_IN, answers.show_answer, am.AnswerView),
     # walls
     _write("/v1/walls", P.CHANGE_WALLS, walls.add_wall, wm.WallView, wm.WallAdd, status=201),
     _read("/v1/walls", P.READ_PARTNERS, walls.list_walls, m.Page[wm.WallView], m.PageQuery),

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bridge.cli.answers import answer, answers
 from bridge.cli.client import HubClient, segment
 from bridge.cli.output import Json, Yes, confirm, listing, note, say, show, write_json
 from bridge.cli.rooms_settled import settled
@@ -163,6 +164,10 @@ def start(ctx: typer.Context, name: Name, wait: Wait = True, as_json: Json = Fal
     """Let the vendors into their pitch rooms, now."""
     found = _call(ctx, f"/{segment(name)}/start", {}, wait)
     _tell(found, as_json, f"Pitch. {len(found['vendors'])} vendors are in, each in a room of its own.")
+
+
+app.command()(answer)
+app.command()(answers)
 
 
 @app.command()

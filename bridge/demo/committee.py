@@ -34,6 +34,8 @@ async def committee_chapter(stage: Stage, narrator: Narrator, chair: Reader) -> 
         await call(own.post, f"/v1/committees/{name}/start", {})
         rooms = await _rooms(stage, name)
         before = await _pitch(chair, vendors, rooms)
+    with narrator.step("answer", "committee answer: both vendors read the same words, and not who had asked"):
+        await _answer(own, name, vendors)
     with narrator.step("clear", "committee clear: every vendor is out, the pitch rooms are frozen"):
         await call(own.post, f"/v1/committees/{name}/clear", {})
         await _rooms(stage, name)
@@ -94,6 +96,15 @@ async def _pitch(chair: Reader, vendors: list[Reader], rooms: list[str]) -> str:
     if said is None or not await vendors[0].read_all({said}):
         raise StoryError(f"{vendors[0].name} could not read what was said in the pitch")
     return said
+
+
+async def _answer(own: HubClient, name: str, vendors: list[Reader]) -> None:
+    """The chair publishes an answer; each vendor reads it in its own room."""
+    text = "No data leaves the country."
+    await call(own.post, f"/v1/committees/{name}/answers", {"question": "Where is data kept?", "answer": text})
+    heard = {await vendor.hears(text) for vendor in vendors}
+    if len(heard) != 1 or not heard.pop():
+        raise StoryError("the vendors did not read the same answer")
 
 
 async def _deliberate(narrator: Narrator, chair: Reader, vendor: Reader, rooms: list[str], before: str) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -95,6 +95,13 @@ class HelperAccount:
 
     async def reach(self, room_id: str, user_id: str) -> int:
         """Give every device of ``user_id`` the key of the room's next message; how many have it."""
+        await self._meet(user_id)
+        for content in self.machine.share(room_id, user_id):
+            await self._send_to_device(content)
+        return self.machine.reached(room_id)
+
+    async def _meet(self, user_id: str) -> None:
+        """Learn the devices of ``user_id``, and begin what is missing to write to each."""
         await self.learn_devices(user_id)
         if missing := self.machine.missing(user_id):
             body = {"one_time_keys": missing, "timeout": CLAIM_TIMEOUT_MS}
@@ -102,14 +109,25 @@ class HelperAccount:
             self.machine.claimed(answer.get("one_time_keys", {}))
         for content in (*self.machine.waiting(),):
             await self._send_to_device(content)
-        for content in self.machine.share(room_id, user_id):
-            await self._send_to_device(content)
-        return self.machine.reached(room_id)
 
-    async def send(self, room_id: str, text: str, tag: str) -> None:
-        """Say ``text`` in a room whose people were reached; a repeated ``tag`` is the same message."""
+    async def reach_all(self, room_id: str, user_ids: Sequence[str]) -> set[str]:
+        """Begin a session of the room, and give its key to every device of all these people; who has it."""
+        for user_id in user_ids:
+            await self._meet(user_id)
+        for content in self.machine.begin(room_id, user_ids):
+            await self._send_to_device(content)
+        return self.machine.reached_by_user(room_id)
+
+    async def people_in(self, room_id: str) -> list[str]:
+        """Who is in a room that the helper is in, by the homeserver's word, but for the hub's two accounts."""
+        answer = await self._call("GET", f"/rooms/{quote(room_id)}/joined_members")
+        return sorted(set(answer.get("joined", {})) - {self._bot, self.user_id})
+
+    async def send(self, room_id: str, text: str, tag: str) -> str:
+        """Say ``text`` in a room whose people were reached; the event's id. A repeated ``tag`` is the same message."""
         content = self.machine.seal(room_id, {"msgtype": "m.notice", "body": text})
-        await self._call("PUT", f"/rooms/{quote(room_id)}/send/m.room.encrypted/{quote(tag)}", content)
+        path = f"/rooms/{quote(room_id)}/send/m.room.encrypted/{quote(tag)}"
+        return str((await self._call("PUT", path, content))["event_id"])
 
     async def devices(self) -> list[str]:
         """The ids of the helper's devices."""

@@ -24,6 +24,7 @@ class Ask(StrEnum):
     WHO = "!who"
     CLEAR = "!clear"
     DECLARE = "!declare"
+    ANSWER = "!answer"
     UNKNOWN = ""
 
 
@@ -72,6 +73,7 @@ HELP = (
     "!rules – what holds in the rooms that you are in: who reads what, what is recorded\n"
     "!who ROOM – who is in a room that you are in, by its name or id\n"
     "!declare COMMITTEE none, or conflict and what it is – for members of a committee\n"
+    "!answer COMMITTEE TEXT – for its members: published to every vendor in the same words; I ask before I do it\n"
     "!clear COMMITTEE – for its chair: every vendor leaves; I ask before I do it\n"
     "When the hub refuses something that you try, I explain it here, once in a while for each kind of refusal."
 )

@@ -5,13 +5,13 @@ Every call is short and synchronous; the one task of the helper makes them in tu
 
 import logging
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from nio.crypto import Olm
-from nio.events import Event, MegolmEvent, ToDeviceEvent
+from nio.events import Event, MegolmEvent, RoomKeyEvent, ToDeviceEvent
 from nio.exceptions import EncryptionError
 from nio.responses import KeysClaimResponse, KeysQueryResponse, KeysUploadResponse, ToDeviceResponse
 from nio.store import SqliteStore
@@ -43,6 +43,7 @@ class Machine:
         self.device_id = device_id
         self._current: set[str] = set()
         self._lost_track: set[str] = set()
+        self._keyed: set[str] = set()
 
     @classmethod
     def opened(cls, place: Path, user_id: str, key: str) -> "Machine":
@@ -155,7 +156,10 @@ class Machine:
 
     def _try_to_take(self, event: Mapping[str, Any]) -> bool:
         try:
-            return self._olm.handle_to_device_event(ToDeviceEvent.parse_event(dict(event))) is not None
+            found = self._olm.handle_to_device_event(ToDeviceEvent.parse_event(dict(event)))
+            if isinstance(found, RoomKeyEvent):
+                self._keyed.add(found.room_id)
+            return found is not None
         except Exception:  # noqa: BLE001  # the edge: text by strangers, and the library raises what its parts raise
             return False
 
@@ -179,6 +183,26 @@ class Machine:
         plain = getattr(found, "source", None)
         return plain if isinstance(plain, dict) else {}
 
+    def keyed(self) -> set[str]:
+        """The rooms whose keys came since this was asked last."""
+        found, self._keyed = self._keyed, set()
+        return found
+
+    def forget(self, room_id: str) -> None:
+        """Drop every key of a room, our own too: what was said there cannot be opened any more.
+
+        Raises:
+            MachineError: The store could not be written to.
+        """
+        self.end_session(room_id)
+        try:
+            with self._store.database.atomic("IMMEDIATE"):
+                self._store.database.execute_sql("DELETE FROM megolminboundsessions WHERE room_id = ?", (room_id,))
+        except Exception as error:  # noqa: BLE001  # the edge: whatever it is, it is the store's
+            raise MachineError(f"the helper's keys cannot be written: {error!r}", hint="conclave doctor") from None
+        for session in [item for item in self._olm.inbound_group_store if item.room_id == room_id]:
+            del self._olm.inbound_group_store[room_id][session.sender_key][session.id]
+
     # --- what goes
 
     def share(self, room_id: str, user_id: str) -> Iterator[dict[str, Any]]:
@@ -192,16 +216,35 @@ class Machine:
             session = None
         if session is not None and session.shared:
             return
+        yield from self._share_with(room_id, user_id)
+        self._olm.outbound_group_sessions[room_id].mark_as_shared()
+        self._lost_track.discard(user_id)
+
+    def begin(self, room_id: str, user_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The to-device messages that give every device of all these people the key of a session begun just now.
+
+        Each is taken for sent when the next one is asked for.
+        """
+        self.end_session(room_id)
+        self._olm.create_outbound_group_session(room_id)
+        for user_id in user_ids:
+            yield from self._share_with(room_id, user_id)
+        self._olm.outbound_group_sessions[room_id].mark_as_shared()
+
+    def _share_with(self, room_id: str, user_id: str) -> Iterator[dict[str, Any]]:
         while True:
             options = {"ignore_missing_sessions": True, "ignore_unverified_devices": True}
             with self._store.database.atomic():
                 shared_with, content = self._olm.share_group_session(room_id, [user_id], **options)
             if not shared_with:
-                break
+                return
             yield content
             self._olm.outbound_group_sessions[room_id].users_shared_with.update(shared_with)
-        self._olm.outbound_group_sessions[room_id].mark_as_shared()
-        self._lost_track.discard(user_id)
+
+    def reached_by_user(self, room_id: str) -> set[str]:
+        """Whose devices have the key of the room's next message, at least one each."""
+        session = self._olm.outbound_group_sessions.get(room_id)
+        return {user_id for user_id, _ in session.users_shared_with} if session is not None else set()
 
     def reached(self, room_id: str) -> int:
         """How many devices have the key of the room's next message."""

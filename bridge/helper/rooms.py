@@ -86,6 +86,12 @@ class HelperRooms:
         async with self._db.read() as connection:
             return await HelperStore(connection).chat_of(user_id, self._helper)
 
+    async def is_chat(self, room_id: str) -> bool:
+        """Whether a room is the chat of a person with the helper."""
+        async with self._db.read() as connection:
+            found = (await RoomStore(connection).by_room_ids([room_id])).get(room_id)
+        return found is not None and found.engagement.startswith(PREFIX)
+
     async def seen_by(self, user_id: str) -> list[SeenRoom]:
         """The managed rooms that a person is in."""
         async with self._db.read() as connection:

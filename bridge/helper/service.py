@@ -14,7 +14,7 @@ from bridge import metrics
 from bridge.helper import answers
 from bridge.helper.account import HelperAccount
 from bridge.helper.answers import Ask
-from bridge.helper.committees import CommitteeChat
+from bridge.helper.errands import ForCommittees
 from bridge.helper.machine import NoKeyError
 from bridge.helper.mailbox import FOREVER, Mailbox
 from bridge.helper.rooms import HelperRooms
@@ -74,7 +74,7 @@ class Helper:
         clock: Clock,
         mailbox: Mailbox,
         rooms: HelperRooms,
-        committees: CommitteeChat,
+        committees: ForCommittees,
         *,
         connect: Callable[[], HelperAccount],
         opened: Callable[..., None],
@@ -124,6 +124,7 @@ class Helper:
                 self._mailbox.arrived.clear()
                 await self._open_chats()
                 busy = await self._work(account)
+                busy = await self._committees.errands.work(account) > 0 or busy
                 await self._look_after(account)
                 if not busy:
                     await self._wait()
@@ -211,7 +212,9 @@ class Helper:
 
     async def _deal(self, account: HelperAccount, mail: Mail) -> str:
         if mail.kind is MailKind.TO_DEVICE:
-            return "taken" if account.machine.take(mail.body) else "not taken"
+            taken = account.machine.take(mail.body)
+            await self._forget_rooms(account)
+            return "taken" if taken else "not taken"
         if mail.kind is MailKind.DEVICES:
             return await self._devices_changed(account, mail)
         if mail.kind is MailKind.GREETING:
@@ -219,6 +222,12 @@ class Helper:
         if mail.kind is MailKind.REFUSAL:
             return await self._explain(account, mail)
         return await self._answer(account, mail)
+
+    async def _forget_rooms(self, account: HelperAccount) -> None:
+        """Drop keys of rooms that are no chat: clients give them while the helper is there to say something."""
+        for room_id in account.machine.keyed():
+            if not await self.rooms.is_chat(room_id):
+                account.machine.forget(room_id)
 
     async def _devices_changed(self, account: HelperAccount, mail: Mail) -> str:
         account.machine.changed(mail.user_id)
@@ -257,15 +266,15 @@ class Helper:
         command = answers.command_of(text)
         if command.ask is Ask.UNKNOWN:
             return await self._once(account, mail, "HINT", answers.HINT, HINT_EVERY)
-        await self._say(account, mail, await self._text(command, mail.user_id), room_id=chat)
+        await self._say(account, mail, await self._text(command, mail), room_id=chat)
         return "said"
 
-    async def _text(self, command: answers.Command, user_id: str) -> str:
+    async def _text(self, command: answers.Command, mail: Mail) -> str:
         if command.ask is Ask.HELP:
             return answers.HELP
-        if command.ask in (Ask.CLEAR, Ask.DECLARE):
-            return await self._committees.answer(command, user_id)
-        rooms = await self.rooms.seen_by(user_id)
+        if command.ask in (Ask.CLEAR, Ask.DECLARE, Ask.ANSWER):
+            return await self._committees.chat.answer(command, mail.user_id, mail.tag)
+        rooms = await self.rooms.seen_by(mail.user_id)
         if command.ask is Ask.RULES:
             return answers.rules(rooms)
         if command.ask is Ask.WHO and not command.argument:

@@ -8,6 +8,7 @@ from audit.inbox import Inbox
 from bridge.helper.account import HelperAccount
 from bridge.helper.committees import CommitteeChat
 from bridge.helper.crosssigning import CrossSigningKeys
+from bridge.helper.errands import Errands, ForCommittees
 from bridge.helper.machine import Machine
 from bridge.helper.rooms import HelperRooms
 from bridge.helper.service import Helper
@@ -53,17 +54,25 @@ def build_helper(
     )
 
 
-def _committees(services: Services) -> CommitteeChat:
+def _committees(services: Services) -> ForCommittees:
     async def person(user_id: str) -> str:
         return (await services.onboarding.person(user_id))[0].id
 
+    enforce, published = _enforcing(services), services.answers
+    return ForCommittees(
+        CommitteeChat(services.committees, published, services.clock, person=person, enforce=enforce),
+        Errands(services.db, services.clock, published, enforce=enforce),
+    )
+
+
+def _enforcing(services: Services) -> Callable[[str], Awaitable[None]]:
     async def enforce(committee: str) -> None:
         """Have the guard take what changed, now; if the homeserver does not answer, it is told later."""
         services.reconciler.wake(committee)
         with suppress(ConclaveError):
             await services.publisher.publish()
 
-    return CommitteeChat(services.committees, person=person, enforce=enforce)
+    return enforce
 
 
 def open_account(services: Services, state: StateDirectory, helper: str) -> HelperAccount:

@@ -230,10 +230,10 @@ def _refuse_own_membership(
 
 
 def refuse_account_event(request: EventRequest, charter: Charter, now: Instant) -> Refusal | None:
-    """An account of the hub that the charter names may say something, encrypted, while the engagement lasts."""
+    """An account of the hub that the charter names may say something, encrypted, while people might as well."""
     if request.state_key is not None:
         return _state_refusal(request.type)
-    return refuse_engagement(charter, now) or refuse_timeline(request, charter)
+    return refuse_engagement(charter, now) or refuse_frozen(charter, now) or refuse_timeline(request, charter)
 
 
 def refuse_hub_event(request: EventRequest, charter: Charter, bot: str) -> Refusal | None:

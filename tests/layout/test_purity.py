@@ -50,6 +50,7 @@ MODELS = [
         "bridge.refused",
         "bridge.helper.answers",
         "partner_onboarding.model",
+        "spaces.answer",
         "spaces.committee",
         "spaces.drift",
         "spaces.expected",

@@ -16,8 +16,8 @@ HELPER, BOB, ROOM = "@conclave-helper:hub.test", "@bob.northwind:hub.test", "!ch
 class Bob:
     """A person's device, and its one-time keys as a homeserver hands them out."""
 
-    def __init__(self, place: Path) -> None:
-        self.machine = Machine.opened(place, BOB, "bob's key")
+    def __init__(self, place: Path, user_id: str = BOB) -> None:
+        self.machine = Machine.opened(place, user_id, "bob's key")
         body = self.machine.upload(0)
         assert body is not None
         self._keys = list(body["one_time_keys"].items())
@@ -257,3 +257,77 @@ def test_a_store_that_cannot_be_written_to_loses_no_message(helper: Machine, bob
     bob.machine = Machine.opened(tmp_path / "bob", BOB, "bob's key")
     assert bob.machine.take(sent)
     assert bob.machine.open(say(helper, "not lost"))["content"]["body"] == "not lost"
+
+
+# --- in a room of many people
+
+
+CAROL = "@carol.fabrikam:hub.test"
+
+
+def begin(helper: Machine, *people: tuple[str, Bob]) -> int:
+    """Begin a session with each of ``people``; how many devices were given its key."""
+    given = 0
+    for content in helper.begin(ROOM, [user_id for user_id, _ in people]):
+        for user_id, device in people:
+            mine = content["messages"].get(user_id, {}).get(device.machine.device_id)
+            if mine is not None:
+                assert device.machine.take({"type": "m.room.encrypted", "sender": HELPER, "content": mine})
+                given += 1
+    return given
+
+
+def know(helper: Machine, user_id: str, device: Bob) -> None:
+    helper.found(user_id, device.published)
+    claimed = next(iter(device.claimed().values()))
+    helper.claimed({user_id: claimed})
+    device.machine.found(HELPER, {helper.device_id: helper.device_keys()})
+
+
+@pytest.fixture
+def carol(tmp_path: Path) -> Bob:
+    """A person of another name."""
+    return Bob(tmp_path / "carol", CAROL)
+
+
+def test_one_session_is_for_everybody_and_the_next_message_has_another(helper: Machine, bob: Bob, carol: Bob) -> None:
+    know(helper, BOB, bob)
+    know(helper, CAROL, carol)
+    sessions = []
+    for number in (1, 2):
+        assert begin(helper, (BOB, bob), (CAROL, carol)) == 2
+        assert helper.reached_by_user(ROOM) == {BOB, CAROL}
+        sent = say(helper, "for both", number)
+        assert [one.machine.open(sent)["content"]["body"] for one in (bob, carol)] == ["for both"] * 2
+        sessions.append(sent["content"]["session_id"])
+    assert sessions[0] != sessions[1]
+
+
+def test_who_was_not_there_gets_no_key(helper: Machine, bob: Bob, carol: Bob) -> None:
+    know(helper, BOB, bob)
+    know(helper, CAROL, carol)
+    begin(helper, (BOB, bob), (CAROL, carol))
+    assert begin(helper, (BOB, bob)) == 1
+    with pytest.raises(NoKeyError):
+        carol.machine.open(say(helper, "for bob alone"))
+
+
+def test_keys_that_come_are_told_of_and_can_be_dropped_for_good(
+    helper: Machine, bob: Bob, carol: Bob, tmp_path: Path
+) -> None:
+    know(helper, BOB, bob)
+    know(helper, CAROL, carol)
+    begin(helper, (BOB, bob), (CAROL, carol))
+    sent = say(helper, "for both")
+    assert (bob.machine.keyed(), bob.machine.keyed()) == ({ROOM}, set())
+    bob.machine.forget("!other")
+    assert bob.machine.open(sent)
+    bob.machine.forget(ROOM)
+    with pytest.raises(NoKeyError):
+        bob.machine.open(sent)
+    bob.machine.close()
+    again = Machine.opened(tmp_path / "bob", BOB, "bob's key")
+    again.found(HELPER, {helper.device_id: helper.device_keys()})
+    with pytest.raises(NoKeyError):
+        again.open(sent)
+    assert carol.machine.open(sent), "one's own keys alone"

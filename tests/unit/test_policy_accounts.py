@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from spaces.model import ObservedRoom
-from spaces.plan import AddMember, RemoveMember, plan_room
+from spaces.plan import DONE, AddMember, RemoveMember, plan_room
 from spaces.policy.blueprint import CALL_MEMBER
 from spaces.policy.decide import decide
 from spaces.policy.records import Admission, Charter, RoomKind
@@ -81,6 +81,12 @@ def test_it_is_silent_when_the_engagement_is_closed_and_in_a_space() -> None:
     assert (refused(said, replace(CHAT, kind=RoomKind.SPACE)) or ("",))[0] == Code.SPACE_QUIET
 
 
+def test_it_is_silent_from_the_millisecond_on_in_which_a_room_is_frozen() -> None:
+    said = EventRequest(sender=HELPER, type="m.room.encrypted", content=SEALED)
+    assert refused(said, replace(CHAT, frozen_from=NOW + 1)) is None
+    assert (refused(said, replace(CHAT, frozen_from=NOW)) or ("",))[0] == Code.ROOM_FROZEN
+
+
 def test_the_plan_puts_it_in_before_the_person_and_leaves_it_there() -> None:
     world = World(CHAT, ROSTER)
     room = settled(world)
@@ -95,3 +101,14 @@ def test_the_plan_takes_it_out_where_the_charter_does_not_name_it() -> None:
     room = ObservedRoom(state=settled(world).state, members={BOT: "join", HELPER: "join", BOB: "join"})
     actions = plan_room(desired(world), room, NOW)
     assert [action.user_id for action in actions if isinstance(action, RemoveMember)] == [HELPER]
+    assert [action.reason for action in actions if isinstance(action, RemoveMember)] == [DONE]
+
+
+def test_nobody_else_is_taken_for_an_account_of_the_hub() -> None:
+    world = World(replace(CHAT, accounts=()), ROSTER)
+    strangers = (f"@conclaver:{SERVER}", "@conclave-helper:evil.example", f"@my.conclave-helper:{SERVER}")
+    members = {BOT: "join", BOB: "join", **dict.fromkeys(strangers, "join")}
+    actions = plan_room(desired(world), ObservedRoom(state=settled(world).state, members=members), NOW)
+    reasons = [action.reason for action in actions if isinstance(action, RemoveMember)]
+    assert len(reasons) == 3
+    assert all("is not enrolled in this hub" in reason for reason in reasons)

@@ -57,6 +57,18 @@ def again(room: str, name: str, session: str) -> Callable[[Story], None]:
     return lambda story: story.message(room, name, session, CLEARED_AT + 300)
 
 
+async def test_answers_that_were_published_before_the_clearing_are_no_finding(db: Database, tmp_path: Path) -> None:
+    """The helper's session is one that the vendor has, and it is of nobody who had to leave."""
+    story = pitched()
+    story.answer(PITCH_ROOM, "h1")
+    story.clear()
+    for name in ("vic", "val"):
+        story.member(PITCH_ROOM, "removed", name, CLEARED_AT + 100)
+    story.helper(PITCH_ROOM, "removed", CLEARED_AT + 110)
+    report = check(await made(db, tmp_path, story))
+    assert (report.sessions, report.findings) == (3, [])
+
+
 FINDINGS: dict[str, tuple[Callable[[Story], None], str]] = {
     "an old session in the pitch room": (
         again(PITCH_ROOM, "ann", "s1"),
@@ -70,6 +82,18 @@ FINDINGS: dict[str, tuple[Callable[[Story], None], str]] = {
     "a rival in the vendor's room": (
         lambda story: story.member(PITCH_ROOM, "joined", "rob", CLEARED_AT + 300),
         "prs_rob of fabrikam was in the vendor's pitch room",
+    ),
+    "the helper in the deliberation room": (
+        lambda story: story.answer(DELIBERATION_ROOM, "h1", CLEARED_AT + 300),
+        "the helper was in the deliberation room",
+    ),
+    "the helper in the deliberation room before the clearing": (
+        lambda story: story.helper(DELIBERATION_ROOM, "invited", 1),
+        "the helper was in the deliberation room",
+    ),
+    "the helper in the pitch room after the clearing": (
+        lambda story: story.helper(PITCH_ROOM, "joined", CLEARED_AT + 300),
+        "the helper came into the pitch room after the clearing",
     ),
     "the vendor in the deliberation room": (
         lambda story: story.member(DELIBERATION_ROOM, "invited", "vic", CLEARED_AT + 300),

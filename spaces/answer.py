@@ -1,0 +1,139 @@
+"""Answers that a committee's buyers publish to all vendors at once, in the same words. Frozen values. Pure."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from config.clock import HOUR, Millis
+from config.errors import ConflictError, InvalidInputError
+from spaces.committee import Committee, Declared, Phase, PhaseError
+
+MAX_ANSWER, MAX_QUESTION = 2_000, 1_000
+"""In characters: what is said of both, encrypted, is less than Matrix lets an event have, whatever the script."""
+PATIENCE: Millis = HOUR
+"""What was not said for so long is not said any more, whatever the reason.
+
+It is less than the time for which the homeserver knows a transaction id again: what was said once and is not known to
+be, for the hub was killed, is not said a second time.
+"""
+HEAD = "From the buyers, in the same words to everyone who pitches:"
+_UNFIT = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What is no text but line breaks: control characters, those that turn the order of writing, halves of characters."""
+
+
+class Delivery(StrEnum):
+    """Where an answer is on its way to a vendor: ``waiting``, ``delivered``, or ``dropped``, never to be said there."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendorDelivery:
+    """How an answer fared in one vendor's room, the one with the charter ``pitch``.
+
+    ``tag`` makes the same message of a repeated one; ``problem`` is why it waits, or why it was dropped; ``event_id``
+    and ``at`` are those of the message, or the time at which it was dropped.
+    """
+
+    vendor: str
+    pitch: str
+    tag: str
+    state: Delivery = Delivery.WAITING
+    at: Millis | None = None
+    event_id: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What was published; ``number`` is 1, 2, 3 … in its committee, ``key`` the same when the same is asked again."""
+
+    id: str
+    committee: str
+    number: int
+    question: str
+    answer: str
+    published_by: str
+    published_at: Millis
+    key: str | None = None
+    deliveries: tuple[VendorDelivery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """Something to be said in one vendor's room, and how often that was tried.
+
+    ``inside``: the helper is in the room, as far as was seen; ``obstacle`` is what is the matter with the room.
+    """
+
+    answer: Answer
+    delivery: VendorDelivery
+    room_id: str | None
+    inside: bool
+    obstacle: str
+    attempts: int
+
+
+class NotAPublisherError(ConflictError):
+    """Whoever asks has no say in what a committee publishes."""
+
+    code = "not_a_publisher"
+
+
+def text_of(text: str, name: str, most: int) -> str:
+    """``text`` as it is published: without blanks around it, line breaks as one character each.
+
+    Raises:
+        InvalidInputError: It is empty, longer than ``most`` characters, or not text alone.
+    """
+    plain = text.replace("\r\n", "\n").strip()
+    if not plain:
+        raise InvalidInputError(f"the {name} is empty; write what every vendor is to read", field=name)
+    if len(plain) > most:
+        raise InvalidInputError(f"the {name} has {len(plain):,} characters; at most {most:,} are sent", field=name)
+    found = _UNFIT.search(plain)
+    if found:
+        what = f"U+{ord(found[0]):04X} at character {found.start() + 1}"
+        raise InvalidInputError(f"the {name} has {what}; expected text and line breaks alone", field=name)
+    return plain
+
+
+def said(question: str, answer: str) -> str:
+    """The message, the same in every vendor's room: nothing in it is about a vendor, or about who asked or wrote."""
+    asked = f"Question: {question}\n\n" if question else ""
+    return f"{HEAD}\n\n{asked}Answer: {answer}"
+
+
+def has_conflict(committee: Committee, person: str) -> bool:
+    """Whether this person is a member who declared a conflict of interest: whatever else they are, they stay out."""
+    return any(item.person == person and item.declared is Declared.CONFLICT for item in committee.members)
+
+
+def demand_publisher(committee: Committee, person: str, *, manager: bool) -> None:
+    """Return when this person may publish: a member without a conflict of interest, or a partner manager.
+
+    Raises:
+        NotAPublisherError: They may not.
+    """
+    if has_conflict(committee, person):
+        raise NotAPublisherError(f"you declared a conflict of interest in {committee.id}", hint="ask the chair")
+    if not manager and not any(item.person == person and item.declared is Declared.NONE for item in committee.members):
+        raise NotAPublisherError(
+            f"{committee.id} publishes by its members, once they declared, and by partner managers",
+            hint=f"conclave committee declare {committee.id} --none",
+        )
+
+
+def demand_pitch(committee: Committee) -> None:
+    """Return when vendors are in.
+
+    Raises:
+        PhaseError: They are not yet, or no more.
+    """
+    if committee.phase is not Phase.PITCH:
+        raise PhaseError(
+            f"{committee.id} is in phase {committee.phase}; an answer is published in phase {Phase.PITCH}",
+            hint=f"conclave committee show {committee.id}",
+        )
