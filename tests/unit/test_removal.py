@@ -9,7 +9,8 @@ import pytest
 from audit.keys import verify_ed25519
 from audit.parts import VerificationError
 from audit.proof_check import Trust
-from audit.removal import RemovalReport, is_removal, verify_removal
+from audit.removal import RemovalReport
+from audit.removal_file import is_removal, verify_removal
 from audit.removal_lines import removal_lines
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log, signing_key
@@ -26,7 +27,7 @@ def database_source(sqlite_base: Path) -> Path:
 
 
 def check(files: Files, trust: Trust = TRUST) -> RemovalReport:
-    return verify_removal(files, trust, None, verify_ed25519)
+    return verify_removal(files, trust, None, verify_ed25519).shows
 
 
 def refused(files: Files, trust: Trust = TRUST) -> str:
@@ -48,7 +49,7 @@ async def test_what_a_good_one_shows(db: Database, tmp_path: Path) -> None:
         ("prs_vic", CLEARED_AT + 100),
         ("prs_val", CLEARED_AT + 100),
     ]
-    assert (report.sessions, report.later, report.findings) == (2, 1, [])
+    assert (len(report.sessions), report.later, report.findings) == (2, 1, [])
     assert report.members == ["prs_ann", "prs_bea"]
     assert any("none by one of these" in line for line in removal_lines(report))
 

@@ -15,7 +15,8 @@ from audit.note import split_note
 from audit.parts import CHECKPOINT, MANIFEST, VerificationError
 from audit.proof_check import Trust
 from audit.quorum import Policy, parse_policy
-from audit.removal import RemovalReport, verify_removal
+from audit.removal import RemovalReport
+from audit.removal_file import verify_removal
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log, signed, signing_key
 from tests.removals import BOT, CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, pitched, removal, removed
@@ -37,7 +38,7 @@ async def made(db: Database, place: Path, story: Story, shown: Sequence[str] | N
 
 
 def check(files: Files, policy: Policy | None = None) -> RemovalReport:
-    return verify_removal(files, Trust([LOG_KEY.public]), policy, verify_signature)
+    return verify_removal(files, Trust([LOG_KEY.public]), policy, verify_signature).shows
 
 
 def said(report: RemovalReport) -> list[str]:
@@ -73,7 +74,7 @@ async def test_a_session_from_before_the_vendor_came_is_not_used_again(db: Datab
     story.message(PITCH_ROOM, "ann", "early", CLEARED_AT + 200)
     report = check(await made(db, tmp_path, story))
     assert said(report) == ["$14 was sent with a session from before the vendor left"]
-    assert report.sessions == 1
+    assert len(report.sessions) == 1
 
 
 async def test_buyers_alone_for_a_while_before_the_clearing_are_no_finding(db: Database, tmp_path: Path) -> None:
