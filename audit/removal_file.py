@@ -46,6 +46,7 @@ from audit.parts import (
 from audit.proof_check import Trust
 from audit.quorum import Policy, witnessed
 from audit.removal import SHORT, Entry, Removal, RemovalReport, Room, judge_removal
+from audit.removal_lines import removal_lines
 from audit.removal_page import Written, names_of, removal_page, written_by
 from audit.trail import (
     FRAME,
@@ -128,6 +129,15 @@ def verify_removal(bundle: Bundle, trust: Trust, policy: Policy | None, verify: 
     )
     _check_files(bundle, proof, opened, trust.root, verify)
     return proof
+
+
+def proof_lines(proof: RemovalProof) -> list[str]:
+    """What a removal proof shows, and of which file that is true: a line each, for people."""
+    return [
+        *removal_lines(proof.shows),
+        f"page          says the same; {proof.files} files as they have to be, none missing, none added",
+        f"export        {proof.export}, ordered by {proof.written.person}, entry {proof.written.entry:,}",
+    ]
 
 
 def _open(bundle: Bundle, trust: Trust, verify: Verify) -> _Opened:

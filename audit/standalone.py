@@ -21,8 +21,7 @@ from audit.parts import Report, VerificationError
 from audit.printable import printable
 from audit.proof_check import Trust, check_proof
 from audit.quorum import Policy, PolicyError, parse_policy, witnessed
-from audit.removal_file import RemovalProof, is_removal, verify_removal
-from audit.removal_lines import removal_lines
+from audit.removal_file import RemovalProof, is_removal, proof_lines, verify_removal
 from audit.stamped import Authorities, describe, load_authorities, verify_timestamps
 from audit.timestamps import Timestamp
 from audit.trail import TrailReport, is_trail, verify_trail
@@ -160,8 +159,7 @@ def _removal(proof: RemovalProof, policy: Policy | None) -> list[str]:
     lines = [f"✓ checkpoint of {proof.key.name}, {proof.checkpoint.size:,} entries"]
     lines += [f"✓ {line}" for line in proof.key_changes]
     lines += _witnesses(proof.note, proof.keys, policy)
-    lines += [f"✓ {printable(line)}" for line in removal_lines(proof.shows)]
-    lines.append(f"✓ page          says the same; {proof.files} files as the manifest lists them")
+    lines += [f"✓ {printable(line)}" for line in proof_lines(proof)]
     lines += [f"✗ {printable(line)}" for line in proof.shows.findings]
     return [*lines, FOUND if proof.shows.findings else "VALID."]
 

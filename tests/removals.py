@@ -1,16 +1,18 @@
 """Removal proofs by the real pipeline: a committee's life as entries, and the proof of a removal."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
 from typing import Any
 
 from audit.bundle import ExportOrder
 from audit.entry import Actor, Draft, person_actor, system_actor
-from audit.index import Scope
+from audit.index import Scope, decode
 from audit.index_store import IndexStore
 from audit.keys import verify_ed25519
 from audit.note import Checkpoint, open_note
-from audit.parts import VerificationError
+from audit.parts import MANIFEST, MANIFEST_SIGNATURE, VerificationError
 from audit.removal import (
     CLEARED,
     ENROLLED,
@@ -23,12 +25,13 @@ from audit.removal import (
     judge_removal,
 )
 from audit.removal_export import Judged, RemovalOrder, write_removal
+from audit.removal_file import FACTS
 from audit.store import EntryRow, LedgerStore
 from audit.trail_export import read_counts
 from config.clock import DAY
 from config.db import Database
 from tests.fakes.hub import START
-from tests.ledger import EXPORT_KEY, LOG_KEY, ORIGIN, Files, Handed, Ledger
+from tests.ledger import EXPORT_KEY, LOG_KEY, ORIGIN, Files, Handed, Ledger, signed
 
 PITCH_ROOM, DELIBERATION_ROOM = "!pitch:hub.example", "!deliberation:hub.example"
 PEOPLE = {"ann": "contoso", "bea": "contoso", "vic": "adatum", "val": "adatum", "rob": "fabrikam"}
@@ -129,17 +132,24 @@ IN_ROOMS = ("ann", "bea", "vic", "val")
 
 
 async def removal(
-    ledger: Ledger, drafts: Iterable[Handed], facts: Sequence[str] | None = None, *, enrol: bool = True
+    ledger: Ledger,
+    drafts: Iterable[Handed],
+    facts: Sequence[str] | None = None,
+    *,
+    enrol: bool = True,
+    later: Iterable[Handed] = (),
 ) -> Files:
     """The removal proof of what ``drafts`` tell; ``facts`` names whose enrolments are in it.
 
+    What is ``later`` came between the order and the proof.
     It is written without being judged: as a hub writes it that does not look, and signs what it is told to.
     """
     await ledger.append([*(enrolments() if enrol else []), *drafts, ordered()])
+    await ledger.append(later)
     async with ledger.db.read() as connection:
         store = LedgerStore(connection)
         order = await order_of(store, IndexStore(connection))
-        rows = await store.of_kinds([CLEARED, ENROLLED], order.index)
+        rows = await store.of_kinds([CLEARED, ENROLLED], order.export.size)
     shown = {f"prs_{name}" for name in (IN_ROOMS if facts is None else facts)}
     own = [row for row in rows if row.kind == CLEARED or any(person.encode() in row.body for person in shown)]
     judged = Judged(report=await said(ledger.db, own, order.index), facts=own)
@@ -183,12 +193,12 @@ async def said(db: Database, facts: Sequence[EntryRow], before: int) -> RemovalR
         store = LedgerStore(connection)
         index = await store.entry(before)
         assert index is not None
-        rooms = [
+        pitch, deliberation = [
             Room(Scope("room", room), _bodies(await store.page(start=0, limit=before, kind=None, room=room)))
             for room in (PITCH_ROOM, DELIBERATION_ROOM)
         ]
     try:
-        return judge_removal(ABOUT, _bodies(facts), *rooms, index.at)
+        return judge_removal(ABOUT, _bodies(facts), pitch, deliberation, index.at)
     except VerificationError:
         return RemovalReport(
             committee="crm",
@@ -196,8 +206,8 @@ async def said(db: Database, facts: Sequence[EntryRow], before: int) -> RemovalR
             buyer="contoso",
             cleared_at=0,
             cleared_entry=0,
-            pitch=rooms[0].scope,
-            deliberation=rooms[1].scope,
+            pitch=pitch.scope,
+            deliberation=deliberation.scope,
             whole_until=index.at,
             enrolled={},
         )
@@ -205,3 +215,27 @@ async def said(db: Database, facts: Sequence[EntryRow], before: int) -> RemovalR
 
 def _bodies(rows: Sequence[EntryRow]) -> list[Entry]:
     return [(row.position, json.loads(row.body)) for row in rows]
+
+
+def resigned(files: Files, **said: Any) -> Files:
+    """``files`` as who holds the export's key can leave them: the manifest lists what there is, and says ``said``."""
+    manifest = json.loads(files.content[MANIFEST]) | said
+    listed = sorted(files.names() - {MANIFEST, MANIFEST_SIGNATURE})
+    manifest["files"] = {name: sha256(files.content[name]).hexdigest() for name in listed}
+    return signed(files, (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def facts_but(files: Files, change: Callable[[list[Any]], list[Any]]) -> Files:
+    """``files`` with other facts, counted and signed."""
+    lines = change([json.loads(line) for line in files.content[FACTS].splitlines()])
+    content = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    before = Counter(json.loads(files.content[MANIFEST])["counts"]["by_kind"])
+    before.subtract(kinds_in(files.content[FACTS]))
+    before.update(kinds_in(content))
+    kinds = {kind: count for kind, count in before.items() if count}
+    return resigned(files.but(FACTS, content), counts={"entries": sum(kinds.values()), "by_kind": kinds})
+
+
+def kinds_in(lines: bytes) -> Counter[str]:
+    """The kinds of the entries in a file of lines."""
+    return Counter(json.loads(decode(json.loads(line)["bytes"]))["kind"] for line in lines.splitlines())

@@ -73,9 +73,7 @@ def open_archive(path: Path) -> Archive:
     except (ArchiveError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         hint = "where it was packed anew: unpack it, and name the folder"
-        raise CallFailedError(
-            f"{path} is no archive as a hub writes them: {reason}", code="archive", hint=hint
-        ) from None
+        raise CallFailedError(f"{path} is no archive as a hub writes: {reason}", code="archive", hint=hint) from None
 
 
 def check_removal(bundle: "Bundle", trust: "Trust", policy: "Policy | None", as_json: bool) -> None:
@@ -98,19 +96,14 @@ def check_removal(bundle: "Bundle", trust: "Trust", policy: "Policy | None", as_
 
 
 def _tell(proof: "RemovalProof") -> None:
-    from audit.removal_lines import removal_lines
+    from audit.removal_file import proof_lines
 
     report = proof.shows
     say(f"  ✓ checkpoint    signed by {proof.key.name}, of {proof.checkpoint.size:,} entries")
     for line in proof.key_changes:
         say(f"  ✓ keys          {line}")
-    for line in removal_lines(report):
+    for line in proof_lines(proof):
         say(f"  ✓ {printable(line)}")
-    say(f"  ✓ page          says the same; {proof.files} files as they have to be, none missing, none added")
-    say(
-        f"  ✓ export        {printable(proof.export)}, ordered by {printable(proof.written.person)}, "
-        f"entry {proof.written.entry:,}"
-    )
     for line in report.findings:
         say(f"  ✗ {printable(line)}")
     if report.findings:
