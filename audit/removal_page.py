@@ -57,7 +57,7 @@ td.n{white-space:nowrap}
 thead{display:none}
 tr{display:block;border-bottom:1px solid var(--line);padding:.5rem 0}
 td,tbody th{display:grid;grid-template-columns:6.5rem minmax(0,1fr);gap:.5rem}
-td,td.n,tbody th{border:0;padding:.1rem 0;white-space:normal}
+td,td.n,td.id,tbody th{border:0;padding:.1rem 0;white-space:normal}
 td::before{content:attr(data-of);font:14px/1.6 system-ui,sans-serif;opacity:.7}
 table.facts tbody th,table.facts td{display:block}
 table.facts td::before{content:none}
@@ -184,17 +184,18 @@ def _sessions(report: RemovalReport) -> Iterable[str]:
     used = "" if report.findings else ", none by one of these"
     yield "<h2>Sessions that the vendor may have</h2>"
     yield (
-        f"<p>{len(report.sessions):,} Megolm sessions were seen in the pitch room before {_text(report.vendor)} was "
-        f"out; whoever was there may hold their keys. {report.later:,} messages came since, in both rooms{used}.</p>"
+        f"<p>Megolm sessions that were seen in the pitch room before {_text(report.vendor)} was out: "
+        f"{len(report.sessions):,}. Whoever was there may hold their keys. Messages that came since, in both rooms: "
+        f"{report.later:,}{used}.</p>"
     )
     seen = sorted(report.sessions.items(), key=lambda item: item[1])
     yield _table(("Session", "First seen"), [(_text(one), f"entry {at:,}") for one, at in seen], ids=(0,))
 
 
 def _deliberation(report: RemovalReport, written: Written) -> Iterable[str]:
-    whose = "" if report.findings else f" of {_text(report.buyer)}, and nobody else,"
+    whose = "" if report.findings else f" of {_text(report.buyer)}, and nobody else"
     yield "<h2>The deliberation room, over its whole life</h2>"
-    yield f"<p>{len(report.members):,} people{whose} were ever in it.</p>"
+    yield f"<p>Who was ever in it: {len(report.members):,} people{whose}.</p>"
     rows = [
         (
             _who(one.person, written),
