@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -230,6 +231,7 @@ class AuditService:
         """
         export = self._new_export()
         if isinstance(scope, Removal):
+            await self._caught_up()
             head = (await self.status()).head
             await judge_stored(self._db, scope, head.size, head.last_at)
         async with self._db.begin() as tx:
@@ -240,6 +242,17 @@ class AuditService:
             data = {"export": export, "scope": WHOLE if scope is None else str(scope)}
             await self._inbox.put(tx, Draft(kind="audit.exported", actor=person_actor(actor), data=data))
         return export, await self._await_entry(export, before)
+
+    async def _caught_up(self) -> None:
+        """Return when the log has what was handed in before now, or after 15 seconds."""
+        asked = self._clock()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    oldest = (await self.status()).oldest_at
+                    if oldest is None or oldest > asked:
+                        return
+                    await asyncio.sleep(LOOK_S)
 
     async def _await_entry(self, export: str, start: int) -> int:
         try:
