@@ -33,7 +33,7 @@ MOVES = {
 }
 _ALONE = (
     "<p><strong>This page alone proves nothing.</strong> It came in one file with the entries and their proofs; "
-    '<a href="#check">check it</a> with the log’s key, which you got by another way.</p>'
+    '<a href="#check">check it</a> with the key of the log, which you got by another way.</p>'
 )
 _STYLE = """
 :root{color-scheme:light dark;--line:#8886;--soft:#8881;--good:#1a7f37;--bad:#cf222e}
@@ -193,9 +193,9 @@ def _sessions(report: RemovalReport) -> Iterable[str]:
 
 
 def _deliberation(report: RemovalReport, written: Written) -> Iterable[str]:
-    whose = "" if report.findings else f" of {_text(report.buyer)}, and nobody else"
+    whose = "" if report.findings else f", all of {_text(report.buyer)}"
     yield "<h2>The deliberation room, over its whole life</h2>"
-    yield f"<p>Who was ever in it: {len(report.members):,} people{whose}.</p>"
+    yield f"<p>People who were ever in it: {len(report.members):,}{whose}.</p>"
     rows = [
         (
             _who(one.person, written),
@@ -222,7 +222,7 @@ def _check(written: Written) -> Iterable[str]:
     head = checkpoint_summary(written.checkpoint)
     yield '<h2 id="check">Check it</h2>'
     yield (
-        "<p>Offline, with the file or folder that this page came in, and with the log’s key (<code>log.vkey</code>) "
+        "<p>Offline, with the file or folder that this page came in, and with the log's key (<code>log.vkey</code>) "
         "that you got before and by another way. This page is made anew and compared, too.</p>"
     )
     yield (

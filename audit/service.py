@@ -331,7 +331,7 @@ class AuditService:
             found = await read_counts(IndexStore(connection), order.position)
         if found is None or found[0] >= order.size:
             detail = f"what the export of entry {order.position} was made of is no longer kept, or not signed yet"
-            raise NotFoundError(detail, hint="export again: conclave audit export")
+            raise NotFoundError(detail, hint="order it again: conclave audit export, or audit removal")
         return found
 
 

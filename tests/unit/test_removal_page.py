@@ -87,7 +87,7 @@ async def test_it_says_who_left_by_which_event_and_what_proves_it(db: Database, 
         "@vic:adatum.example prs_vic 2027-01-15T08:00:01.100Z $16 22",
         "before adatum was out: 2. Whoever",
         "in both rooms: 1, none by one of these. Session First seen s1 entry 18 s2 entry 19",
-        "2 people of contoso, and nobody else.",
+        "were ever in it: 2, all of contoso.",
         "@bea:contoso.example prs_bea came in 2027-01-15T08:00:00.012Z $12 17",
         "@val:adatum.example prs_val adatum 4",
         "conclave audit verify removal.tar --vkey log.vkey",
@@ -104,7 +104,7 @@ async def test_findings_come_first(db: Database, tmp_path: Path) -> None:
     text = Read(await page_of(db, tmp_path, story)).text
     assert text.index("1 finding:") < text.index("was sent with a session from before the vendor left")
     assert text.index("from before the vendor left") < text.index("The removal ")
-    for claim in ("nothing from after reached it", "none by one of these", "nobody else"):
+    for claim in ("nothing from after reached it", "none by one of these", "all of contoso"):
         assert claim not in text
 
 
