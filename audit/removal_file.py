@@ -208,10 +208,6 @@ def _room(bundle: Bundle, name: str, opened: _Opened) -> Room:
     return Room(report.scope, trail_entries(part, checkpoint))
 
 
-def _room_names(bundle: Bundle, name: str) -> set[str]:
-    return {f"{name}{INDEX}"} | {f"{name}{page}" for page in page_names(_Below(bundle, name))}
-
-
 def _written(bundle: Bundle, opened: _Opened, facts: Sequence[Entry]) -> Written:
     """Who ordered the proof, and when, as the log has it; whose Matrix user ids are disclosed."""
     lines = b"".join(read_chunks(bundle, DISCLOSURES, "disclosures")).splitlines()

@@ -93,6 +93,20 @@ async def test_it_is_ordered_made_and_valid(scene: Removing) -> None:
     assert [line.partition(" was ")[2] for line in found] == ["sent with a session from before the vendor left"]
 
 
+async def test_what_was_handed_in_before_is_waited_for(scene: Removing) -> None:
+    """Everybody is out, and the hub knows; the log does not have all of it yet."""
+    await scene.act("clear")
+    scene.hub.clock.now += HOUR
+    for _ in range(3):
+        scene.hub.hub.services.reconciler.wake_all()
+        await scene.hub.hub.services.reconciler.run_once()
+        await scene.hub.homeserver.deliver(scene.hub.hub.services.feed.accept)
+    assert (await scene.hub.hub.services.audit.status()).backlog
+    order = await scene.order()
+    assert order.status == 201, order
+    assert (await scene.checked(await scene.fetched(order.body["entry"]))).shows.findings == []
+
+
 async def test_rooms_of_more_entries_than_go_into_a_file(scene: Removing) -> None:
     rooms, server = await scene.rooms(), scene.hub.homeserver
     content = {"algorithm": "m.megolm.v1.aes-sha2", "session_id": "s1", "ciphertext": "x", "device_id": "X"}

@@ -4,6 +4,7 @@ import io
 import random
 import tarfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -25,7 +26,7 @@ def refused(content: bytes, place: Path) -> str:
     return str(raised.value)
 
 
-def of(info: tarfile.TarInfo, form: int = tarfile.USTAR_FORMAT) -> bytes:
+def of(info: tarfile.TarInfo, form: Literal[0, 1, 2] = tarfile.USTAR_FORMAT) -> bytes:
     """A header that another program may write."""
     return info.tobuf(format=form)
 
