@@ -12,7 +12,8 @@ from audit.cosignature import cosign
 from audit.index import Scope
 from audit.keys import verify_signature
 from audit.note import split_note
-from audit.parts import CHECKPOINT, DISCLOSURES, MANIFEST, Bundle, VerificationError
+from audit.parts import CHECKPOINT, DISCLOSURES, MANIFEST, SIGNERS, Bundle, VerificationError, signers_line
+from audit.parts import LOG_KEY as LOG_KEY_FILE
 from audit.proof_check import Trust
 from audit.quorum import Policy, parse_policy
 from audit.removal import Removal
@@ -142,6 +143,13 @@ async def test_what_is_left_out_or_added(proof: Files) -> None:
     named = proof.content[DISCLOSURES].replace(b'"entry": 2', b'"entry": 3', 1)
     assert "line 2 does not belong to the entry" in refused(resigned(proof.but(DISCLOSURES, named)))
     refused(proof, Trust([signing_key("other.example", 9).public]))
+
+
+async def test_copies_of_keys_are_those_of_the_log(proof: Files) -> None:
+    other = signing_key("log.example/hub", 9).public
+    assert refused(resigned(proof.but(LOG_KEY_FILE, f"{other}\n".encode()))).endswith("is not the key you hold")
+    signers = signers_line(signing_key("log.example/hub/export", 9).public).encode()
+    assert refused(resigned(proof.but(SIGNERS, signers))).endswith("is not the key that the log names")
 
 
 async def test_rooms_changed_for_each_other(proof: Files) -> None:
