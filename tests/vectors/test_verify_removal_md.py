@@ -10,7 +10,7 @@ import pytest
 
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log
-from tests.removals import CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, removal, removed, resigned
+from tests.removals import BOT, CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, removal, removed, resigned
 
 GUIDE = Path("audit/VERIFY-REMOVAL.md")
 
@@ -73,6 +73,15 @@ async def test_the_program_has_the_findings(db: Database, tmp_path: Path, change
     files = await removal(await make_log(db, tmp_path, []), story.drafts, people)
     status, said = check(files, tmp_path / "found")
     assert (status, said[-1], any(text in line for line in said)) == (1, "FINDINGS", True), said
+
+
+async def test_the_program_does_not_pass_over_whom_it_does_not_know(db: Database, tmp_path: Path) -> None:
+    story = removed()
+    about = {"type": "m.room.member", "subject": {"user": "@stranger:evil.example"}}
+    story.event(DELIBERATION_ROOM, "member.joined", BOT, ts=CLEARED_AT + 300, **about)
+    files = await removal(await make_log(db, tmp_path, []), story.drafts)
+    status, said = check(files, tmp_path / "strange")
+    assert (status, said[-1]) == (1, "NOT VALID: whose account comes or goes in entry 25, is not shown")
 
 
 async def test_the_program_refuses_forgeries(db: Database, tmp_path: Path) -> None:
