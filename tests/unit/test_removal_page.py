@@ -1,16 +1,20 @@
 """The page of a removal proof: it says what was found, loads nothing, and nothing that others chose is markup in it."""
 
 import re
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from audit.entry import Draft, person_actor
+from audit.index import Scope
 from audit.keys import verify_ed25519
+from audit.note import Checkpoint
 from audit.proof_check import Trust
-from audit.removal import ENROLLED
+from audit.removal import ENROLLED, Leave, Move, RemovalReport
 from audit.removal_file import PAGE, verify_removal
+from audit.removal_page import MOVES, Written, removal_page
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log
 from tests.removals import CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, enrolments, removal, removed
@@ -165,3 +169,41 @@ async def test_times_that_no_calendar_has_are_told_as_they_are(db: Database, tmp
     story = removed()
     story.member(DELIBERATION_ROOM, "left", "bea", 2**53 - 1)
     assert "9007199254740991 ms since 1970" in Read(await page_of(db, tmp_path, story)).text
+
+
+FROZEN = "a890b37098989c622d89059349b9e8a747ebd9359da40b78a14fc2c0c0d849bf"
+"""The SHA-256 of the page below. Where it has to change after a release, so has ``audit.removal_file.FORMAT``."""
+
+
+def test_a_page_of_this_format_reads_as_it_did() -> None:
+    """A proof that was written before is verified by making its page anew: another word, and it is invalid."""
+    pitch, deliberation = Scope("room", "!p:hub.example"), Scope("room", "!d:hub.example")
+    report = RemovalReport(
+        committee="crm",
+        vendor="adatum",
+        buyer="contoso",
+        cleared_at=1_800_000_000_000,
+        cleared_entry=1_021,
+        pitch=pitch,
+        deliberation=deliberation,
+        whole_until=1_800_000_100_000,
+        enrolled={"prs_ann": ("contoso", 1), "prs_vic": ("adatum", 2)},
+        leaves=[Leave(person="prs_vic", event_id="$l", ts=1_800_000_000_001, position=1_022)],
+        sessions={"s1": 1_000, "s2": 1_001},
+        later=2,
+        members=["prs_ann"],
+        moves=[Move(person="prs_ann", event_id="$m", ts=1_799_000_000_000, position=9, kind=kind) for kind in MOVES],
+        history=[(pitch, 5), (pitch, 6), (deliberation, 7)],
+    )
+    written = Written(
+        checkpoint=Checkpoint(origin="log.example/hub", size=1_025, root=bytes(32)),
+        export="exp_1",
+        entry=1_023,
+        person="prs_auditor",
+        at=1_800_000_100_000,
+        index=1_024,
+        names={"prs_ann": "@ann:contoso.example"},
+    )
+    good = removal_page(report, written)
+    report.findings = ["entry 1,022: something"]
+    assert sha256(good + removal_page(report, written)).hexdigest() == FROZEN
