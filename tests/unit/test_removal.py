@@ -67,7 +67,7 @@ async def test_answers_that_were_published_before_the_clearing_are_no_finding(db
         story.member(PITCH_ROOM, "removed", name, CLEARED_AT + 100)
     story.helper(PITCH_ROOM, "removed", CLEARED_AT + 110)
     report = check(await made(db, tmp_path, story))
-    assert (report.sessions, report.findings) == (3, [])
+    assert (len(report.sessions), report.findings) == (3, [])
 
 
 FINDINGS: dict[str, tuple[Callable[[Story], None], str]] = {

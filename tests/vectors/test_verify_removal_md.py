@@ -10,7 +10,7 @@ import pytest
 
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log
-from tests.removals import BOT, CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, removal, removed, resigned
+from tests.removals import BOT, CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, pitched, removal, removed, resigned
 
 GUIDE = Path("audit/VERIFY-REMOVAL.md")
 
@@ -61,9 +61,34 @@ def _rival(story: Story) -> None:
     story.member(DELIBERATION_ROOM, "invited", "rob", CLEARED_AT + 300)
 
 
+def _helper_late(story: Story) -> None:
+    story.helper(PITCH_ROOM, "joined", CLEARED_AT + 300)
+
+
+def _helper(story: Story) -> None:
+    story.helper(DELIBERATION_ROOM, "invited", 1)
+
+
+async def test_the_helper_may_have_said_an_answer(db: Database, tmp_path: Path) -> None:
+    story = pitched()
+    story.answer(PITCH_ROOM, "h1")
+    story.clear()
+    for name in ("vic", "val"):
+        story.member(PITCH_ROOM, "removed", name, CLEARED_AT + 100)
+    files = await removal(await make_log(db, tmp_path, []), story.drafts)
+    status, said = check(files, tmp_path / "answered")
+    assert (status, said[-1]) == (0, "adatum, crm: 3 sessions before, 0 messages since, 2 deliberated"), said
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
-    [(_old_session, "an old session was used"), (_back, "prs_vic came back"), (_rival, "prs_rob of fabrikam")],
+    [
+        (_helper_late, "the helper came after the clearing"),
+        (_helper, "the helper of the hub was in the deliberation room"),
+        (_old_session, "an old session was used"),
+        (_back, "prs_vic came back"),
+        (_rival, "prs_rob of fabrikam"),
+    ],
 )
 async def test_the_program_has_the_findings(db: Database, tmp_path: Path, change: object, text: str) -> None:
     story = removed()
