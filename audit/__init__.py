@@ -21,11 +21,15 @@ Keys
 
 Index and trails
     ``index`` what an index commits to, ``indexing`` when the log gets one, ``indexes`` its check in an export;
-    ``trail_export`` writes the trail of one company or room, ``trail`` verifies it; ``index_store``. ``removal`` judges
-    two of them: that a committee's vendor was put out; ``removal_lines`` says it.
+    ``trail_export`` writes the trail of one company or room, ``trail`` verifies it; ``index_store``.
+
+Removal proofs
+    ``removal`` judges whether a committee's vendor was put out, from the entries of two rooms; ``removal_export``
+    writes the proof, ``removal_file`` verifies it; ``removal_lines`` and ``removal_page`` say what it shows.
 
 Export
-    ``bundle`` writes it; ``parts`` are the names of its files, and what may be wrong with them.
+    ``bundle`` writes it; ``parts`` are the names of its files, and what may be wrong with them; ``archive`` is the one
+    file in which it comes.
 
 Verify, in the order of the checks
     ``verify`` has the order: ``key_history`` and ``note`` open the checkpoint; ``structure`` holds entries against

@@ -113,7 +113,10 @@ _TABLE = (
     _kind("feed.recovered", "events that the homeserver had not delivered were fetched", "events", "unavailable"),
     _kind("device.found", "a device appeared on an account of the hub that must not have it", "device", "account"),
     _kind("helper.opened", "a person's chat with the helper was set up", "person"),
-    _kind("audit.exported", "the trail was exported, all of it or that of one company or room", "export", "scope"),
+    _kind(
+        "audit.exported", "the log was exported: all of it, the trail of a company or room, or a removal proof",
+        "export", "scope",
+    ),
     _kind("index.published", "how much each company and room has in the log so far, as one hash", "root", "leaves"),
 )  # fmt: skip
 

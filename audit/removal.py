@@ -1,27 +1,21 @@
-"""The removal proof of a committee's vendor: that it left, and that nothing from after reached it. Pure.
+"""The removal of a committee's vendor: that it left, and that nothing from after reached it. Pure.
 
-A folder of three: ``pitch/`` and ``deliberation/``, the trails of the two rooms (``audit.trail``), each with every
-entry of its room; and ``facts/``, proofs of single entries (``audit.proof_check``): the clearing of this vendor, and
-for each person who was ever in one of the rooms, their enrolment, which says whose they are.
+Judged from every entry of the vendor's pitch room and of the deliberation room, and from single entries, the *facts*:
+the clearing of this vendor, and for each person who was ever in one of the rooms, their enrolment, which says whose
+they are. The hub judges what it has stored, before it writes a proof; whoever verifies judges what is shown there
+(``audit.removal_file``): the same functions.
 
 What is judged is what the log says. Whether a client kept a copy of what it had seen, no log can tell.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from audit.index import ROOM
-from audit.key_history import parse_statements
-from audit.note import NoteError, Verify
-from audit.parts import CHANGED, STATEMENTS, Bundle, VerificationError, read_part
-from audit.proof_check import ProofReport, Trust, check_proof
-from audit.quorum import Policy, witnessed
-from audit.trail import TrailReport, trail_entries, verify_trail
-from audit.tree import ProofError
+from audit.index import Scope
+from audit.parts import VerificationError
 
-PITCH, DELIBERATION, FACTS = "pitch/", "deliberation/", "facts/"
 CLEARED, ENROLLED = "vendor.cleared", "person.enrolled"
 JOINED_ONLY = sha256(b'{"history_visibility":"joined"}').hexdigest()
 """What ``state.changed`` says of a history that is for whoever was there (specification, m.room.history_visibility)."""
@@ -30,9 +24,34 @@ HELPER, THE_HELPER = {"system": "conclave-helper"}, "the helper"
 INSIDE = frozenset({"member.joined", "member.updated", "member.invited", "member.knocked"})
 OUTSIDE = frozenset({"member.left", "member.removed", "member.banned"})
 SHORT = "the proof is not one of this removal, or something was left out of it"
-UNSEEN = "the log was not seen by those whom you trust, or it shows them another history than you"
+REMOVAL = "removal"
 
 Entry = tuple[int, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Which removal: of ``vendor`` from ``committee``, both by their ids; written as ``removal:COMMITTEE:VENDOR``."""
+
+    committee: str
+    vendor: str
+
+    def __str__(self) -> str:
+        return f"{REMOVAL}:{self.committee}:{self.vendor}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Removal | None":
+        """The removal that is written so; ``None`` where none is."""
+        kind, *names = text.split(":")
+        return cls(*names) if kind == REMOVAL and len(names) == 2 and all(names) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A room: its ``scope``, and every entry of it, in order."""
+
+    scope: Scope
+    entries: Iterable[Entry]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +64,22 @@ class Leave:
     position: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move(Leave):
+    """Somebody came to the deliberation room or went; ``kind`` is that of the entry."""
+
+    kind: str
+
+
 @dataclass(slots=True, kw_only=True)
 class RemovalReport:
-    """What a removal proof shows; valid without exception where ``findings`` is empty.
+    """What is known of a removal; all is as it should be where ``findings`` is empty.
 
-    ``sessions`` counts the Megolm sessions of the pitch room before the last of the vendor's people left, ``later`` the
-    messages of both rooms after that; ``members`` are the people who were ever in the deliberation room. It is true up
-    to ``whole_until``, in milliseconds.
+    ``sessions`` are the Megolm sessions of the pitch room before the last of the vendor's people left, each with the
+    entry that it was first seen in; ``later`` counts the messages of both rooms after that. ``members`` are the people
+    who were ever in the deliberation room, ``moves`` how they came and went. ``enrolled`` has person → (company,
+    entry), ``history`` each entry that says who may read a room's history. It is true up to ``whole_until``, in
+    milliseconds.
     """
 
     committee: str
@@ -59,96 +87,51 @@ class RemovalReport:
     buyer: str
     cleared_at: int
     cleared_entry: int
-    pitch: TrailReport
-    deliberation: TrailReport
+    pitch: Scope
+    deliberation: Scope
+    whole_until: int
+    enrolled: Mapping[str, tuple[str, int]]
     leaves: list[Leave] = field(default_factory=list)
-    sessions: int = 0
+    sessions: dict[str, int] = field(default_factory=dict)
     later: int = 0
     members: list[str] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
+    history: list[tuple[Scope, int]] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
 
-    @property
-    def whole_until(self) -> int:
-        """The time up to which both rooms are shown whole."""
-        return min(self.pitch.whole_until, self.deliberation.whole_until)
 
-
-def is_removal(bundle: Bundle) -> bool:
-    """Whether ``bundle`` is a removal proof."""
-    try:
-        return any(name.startswith((FACTS, PITCH, DELIBERATION)) for name in bundle.names())
-    except OSError:
-        return False
-
-
-def verify_removal(bundle: Bundle, trust: Trust, policy: Policy | None, verify: Verify) -> RemovalReport:
-    """Check every file of the removal proof ``bundle`` against the caller's keys, and judge what it shows.
+def judge_removal(
+    about: Removal, facts: Sequence[Entry], pitch: Room, deliberation: Room, whole_until: int
+) -> RemovalReport:
+    """What ``facts`` and the entries of both rooms, whole up to ``whole_until``, show of the removal ``about``.
 
     Raises:
-        VerificationError: A file is not what the log has, or something that has to be shown is not there.
+        VerificationError: Something that has to be shown is not there, or something is that has no place.
     """
-    _check_names(bundle)
-    rooms = {name: _Below(bundle, name) for name in (PITCH, DELIBERATION)}
-    pitch, deliberation = (verify_trail(part, trust.keys, verify, root=trust.root) for part in rooms.values())
-    facts = _facts(bundle, trust, policy, verify)
-    cleared = _one(facts, CLEARED)
-    data = cleared.entry["data"]
-    buyer = [company for company in cleared.entry.get("companies", ()) if company != data.get("vendor")]
-    names = ("committee", "vendor", "pitch", "deliberation")
-    if len(buyer) != 1 or not all(isinstance(data.get(name), str) for name in names):
-        raise _short(f"entry {cleared.index:,}", "does not say whose removal it was")
-    report = RemovalReport(
-        committee=data["committee"],
-        vendor=data["vendor"],
-        buyer=buyer[0],
-        cleared_at=cleared.entry["at"],
-        cleared_entry=cleared.index,
-        pitch=pitch,
-        deliberation=deliberation,
-    )
-    for trail in (pitch, deliberation):
-        _check_trail(trail, cleared, policy, verify)
     try:
-        companies = _companies(facts)
-        left = _judge_pitch(report, _entries(rooms[PITCH], pitch), companies, data["pitch"])
-        _judge_deliberation(report, _entries(rooms[DELIBERATION], deliberation), data["deliberation"], left)
+        cleared, entry = _one(facts, CLEARED)
+        data = entry["data"]
+        buyer = [company for company in entry.get("companies", ()) if company != data["vendor"]]
+        if len(buyer) != 1 or (data["committee"], data["vendor"]) != (about.committee, about.vendor):
+            raise _short(f"entry {cleared:,}", f"does not say that {about.vendor} was put out of {about.committee}")
+        report = RemovalReport(
+            committee=about.committee,
+            vendor=about.vendor,
+            buyer=buyer[0],
+            cleared_at=entry["at"],
+            cleared_entry=cleared,
+            pitch=pitch.scope,
+            deliberation=deliberation.scope,
+            whole_until=whole_until,
+            enrolled=_enrolled(facts),
+        )
+        companies = {person: company for person, (company, _) in report.enrolled.items()}
+        left = _judge_pitch(report, iter(pitch.entries), companies, data["pitch"])
+        _judge_deliberation(report, iter(deliberation.entries), data["deliberation"], left)
         _check_spare(facts, left.people | set(report.members))
     except (KeyError, TypeError, AttributeError) as error:
         raise _short("an entry", f"lacks what a removal is judged by: {error}") from None
     return report
-
-
-def _check_trail(trail: TrailReport, cleared: ProofReport, policy: Policy | None, verify: Verify) -> None:
-    """The trail is one room's, reaches beyond the clearing, and is cosigned as the single entries have to be."""
-    if trail.scope.kind != ROOM:
-        raise _short(str(trail.scope), "is no trail of one room, which alone shows every entry of it")
-    if trail.before <= cleared.index or trail.checkpoint.origin != cleared.checkpoint.origin:
-        raise _short(str(trail.scope), "is shown up to before the clearing only")
-    try:
-        if policy is not None:
-            witnessed(trail.note, trail.keys, policy, verify)
-    except NoteError as error:
-        raise VerificationError("witnesses", str(error), where=str(trail.scope), meaning=UNSEEN) from None
-
-
-@dataclass(frozen=True, slots=True)
-class _Below:
-    """The files below a folder of another bundle."""
-
-    whole: Bundle
-    prefix: str
-
-    def names(self) -> list[str]:
-        """See :class:`audit.parts.Bundle`."""
-        return [name.removeprefix(self.prefix) for name in self.whole.names() if name.startswith(self.prefix)]
-
-    def read(self, name: str) -> bytes:
-        """See :class:`audit.parts.Bundle`."""
-        return self.whole.read(self.prefix + name)
-
-    def chunks(self, name: str) -> Iterator[bytes]:
-        """See :class:`audit.parts.Bundle`."""
-        return self.whole.chunks(self.prefix + name)
 
 
 @dataclass(slots=True)
@@ -162,13 +145,13 @@ class _Left:
     inside: set[str] = field(default_factory=set)
     people: set[str] = field(default_factory=set)
     guests: set[str] = field(default_factory=set)
-    sessions: set[str] = field(default_factory=set)
+    sessions: dict[str, int] = field(default_factory=dict)
 
 
 def _judge_pitch(report: RemovalReport, entries: Iterator[Entry], companies: Mapping[str, str], key: str) -> _Left:
     """The vendor's people in and out, the history, the sessions; returns what must not be used any more."""
     left = _Left(companies)
-    for position, body, after in _after(report, _room(entries, report.pitch, key)):
+    for position, body, after in _after(report, _room(report, entries, report.pitch, key)):
         if body["kind"] in INSIDE | OUTSIDE:
             _pitch_member(report, left, body, position, after=after)
         elif body["kind"] == "message.sent":
@@ -176,10 +159,10 @@ def _judge_pitch(report: RemovalReport, entries: Iterator[Entry], companies: Map
         elif body["data"].get("type") == "m.room.encryption" and after:
             report.findings.append(f"entry {position:,}: the room's encryption was changed after the clearing")
     if not left.guests:
-        raise _short(str(report.pitch.scope), f"nobody of {report.vendor} was ever in it")
+        raise _short(str(report.pitch), f"nobody of {report.vendor} was ever in it")
     if left.inside:
-        raise _short(str(report.pitch.scope), f"{', '.join(sorted(left.inside))} did not leave it")
-    report.sessions = len(left.sessions)
+        raise _short(str(report.pitch), f"{', '.join(sorted(left.inside))} did not leave it")
+    report.sessions = left.sessions
     return left
 
 
@@ -201,7 +184,7 @@ def _pitch_message(report: RemovalReport, left: _Left, body: Mapping[str, Any], 
     if after and left.inside:
         report.findings.append(f"entry {position:,}: {body['data']['event_id']} was sent before the vendor was out")
     if left.inside or not after:
-        left.sessions.add(_session(body, position))
+        left.sessions.setdefault(_session(body, position), position)
     else:
         _message(report, left, body, position, after=after)
 
@@ -225,10 +208,9 @@ def _move(
     report: RemovalReport, left: _Left, body: Mapping[str, Any], position: int, person: str, *, after: bool
 ) -> None:
     """One of the vendor's people comes or goes."""
-    data = body["data"]
     if body["kind"] in OUTSIDE:
         left.inside.discard(person)
-        report.leaves.append(Leave(person=person, event_id=data["event_id"], ts=data["ts"], position=position))
+        report.leaves.append(Leave(person=person, position=position, **_told(body, position)))
         return
     left.inside.add(person)
     if after:
@@ -256,7 +238,7 @@ def _session(body: Mapping[str, Any], position: int) -> str:
 def _judge_deliberation(report: RemovalReport, entries: Iterator[Entry], key: str, left: _Left) -> None:
     """Nobody but the buyer's people, over its whole life, and no session of the pitch room."""
     members = set[str]()
-    for position, body, after in _after(report, _room(entries, report.deliberation, key)):
+    for position, body, after in _after(report, _room(report, entries, report.deliberation, key)):
         if body["kind"] in INSIDE | OUTSIDE:
             person, company = _whose(body, position, left.companies)
             if person == THE_HELPER:
@@ -264,6 +246,7 @@ def _judge_deliberation(report: RemovalReport, entries: Iterator[Entry], key: st
             if company is None:
                 continue
             members.add(person)
+            report.moves.append(Move(person=person, position=position, kind=body["kind"], **_told(body, position)))
             if company != report.buyer:
                 report.findings.append(f"entry {position:,}: {person} of {company} was in the deliberation room")
         elif body["kind"] == "message.sent":
@@ -271,7 +254,15 @@ def _judge_deliberation(report: RemovalReport, entries: Iterator[Entry], key: st
     report.members = sorted(members)
 
 
-def _room(entries: Iterator[Entry], trail: TrailReport, key: str) -> Iterator[Entry]:
+def _told(body: Mapping[str, Any], position: int) -> dict[str, Any]:
+    """Id and time of an event."""
+    event_id, ts = body["data"].get("event_id"), body["data"].get("ts")
+    if not isinstance(event_id, str) or type(ts) is not int:
+        raise _short(f"entry {position:,}", "does not say which event it is of, and of when")
+    return {"event_id": event_id, "ts": ts}
+
+
+def _room(report: RemovalReport, entries: Iterator[Entry], scope: Scope, key: str) -> Iterator[Entry]:
     """The entries of a room that has this key, and whose history was for whoever was there from the first on."""
     created = shut = False
     for position, body in entries:
@@ -285,11 +276,12 @@ def _room(entries: Iterator[Entry], trail: TrailReport, key: str) -> Iterator[En
             if data.get("content_sha256") != JOINED_ONLY or data.get("state_key") != "":
                 raise _short(f"entry {position:,}", "opens the history to others than were there")
             shut = True
+            report.history.append((scope, position))
         elif not shut and (kind == "message.sent" or (kind in INSIDE and data.get("subject") != HUB)):
             raise _short(f"entry {position:,}", "came before the history was shut")
         yield position, body
     if not shut:
-        raise _short(str(trail.scope), "does not show who may read its history")
+        raise _short(str(scope), "does not show who may read its history")
 
 
 def _whose(body: Mapping[str, Any], position: int, companies: Mapping[str, str]) -> tuple[str, str | None]:
@@ -309,69 +301,33 @@ def _whose(body: Mapping[str, Any], position: int, companies: Mapping[str, str])
     return person, companies[person]
 
 
-def _companies(facts: Sequence[ProofReport]) -> dict[str, str]:
-    """Person → company, by their enrolments."""
-    found = {}
-    for fact in facts:
-        if fact.entry["kind"] == ENROLLED:
-            data = fact.entry["data"]
+def _enrolled(facts: Sequence[Entry]) -> dict[str, tuple[str, int]]:
+    """Person → company and entry, by their enrolments."""
+    found = dict[str, tuple[str, int]]()
+    for position, body in facts:
+        if body["kind"] == ENROLLED:
+            data = body["data"]
             if data["person"] in found or not isinstance(data.get("company"), str):
-                raise _short(f"entry {fact.index:,}", "is a second enrolment of one person, or names no company")
-            found[data["person"]] = data["company"]
+                raise _short(f"entry {position:,}", "is a second enrolment of one person, or names no company")
+            found[data["person"]] = data["company"], position
     return found
 
 
-def _check_spare(facts: Sequence[ProofReport], people: set[str]) -> None:
+def _check_spare(facts: Sequence[Entry], people: set[str]) -> None:
     """Nothing else is in the proof: whoever hands it on tells nothing of other vendors."""
-    for fact in facts:
-        kind, data = fact.entry["kind"], fact.entry["data"]
+    for position, body in facts:
+        kind, data = body["kind"], body["data"]
         if kind not in (CLEARED, ENROLLED):
-            raise _short(f"entry {fact.index:,}", f"{kind} has no place in a removal proof")
+            raise _short(f"entry {position:,}", f"{kind} has no place in a removal proof")
         if kind == ENROLLED and data["person"] not in people:
-            raise _short(f"entry {fact.index:,}", "is of somebody who was in neither room")
+            raise _short(f"entry {position:,}", "is of somebody who was in neither room")
 
 
-def _facts(bundle: Bundle, trust: Trust, policy: Policy | None, verify: Verify) -> list[ProofReport]:
-    """The single entries, each in the log."""
-    whole = Trust(trust.keys, trust.root, _statements(bundle))
-    found = []
-    for name in sorted(name for name in bundle.names() if name.startswith(FACTS)):
-        data = read_part(bundle, name, "facts")
-        try:
-            found.append(check_proof(data, whole, policy, verify))
-            if not isinstance(found[-1].entry.get("data"), dict):
-                raise ValueError("holds no entry")
-        except (NoteError, ProofError, ValueError, RecursionError, AttributeError) as error:
-            raise VerificationError("facts", f"is not in the log: {error}", where=name, meaning=CHANGED) from None
-    return found
-
-
-def _statements(bundle: Bundle) -> list[bytes]:
-    """What the pitch room's trail says of the keys' successors."""
-    if PITCH + STATEMENTS not in set(bundle.names()):
-        return []
-    return [note.encode() for _, note in parse_statements(read_part(bundle, PITCH + STATEMENTS, "keys"))]
-
-
-def _one(facts: Sequence[ProofReport], kind: str) -> ProofReport:
-    found = [fact for fact in facts if fact.entry["kind"] == kind]
+def _one(facts: Sequence[Entry], kind: str) -> Entry:
+    found = [fact for fact in facts if fact[1]["kind"] == kind]
     if len(found) != 1:
-        raise _short(FACTS, f"holds {len(found)} entries {kind}, expected one")
+        raise _short("the facts", f"hold {len(found)} entries {kind}, expected one")
     return found[0]
-
-
-def _entries(bundle: Bundle, trail: TrailReport) -> Iterator[Entry]:
-    return trail_entries(bundle, trail.checkpoint)
-
-
-def _check_names(bundle: Bundle) -> None:
-    try:
-        names = list(bundle.names())
-    except OSError as error:
-        raise _short("the folder", f"cannot be read: {error.strerror or error}") from None
-    for name in names:
-        if not name.startswith((PITCH, DELIBERATION, FACTS)):
-            raise _short(name, "has no place in a removal proof")
 
 
 def _short(where: str, detail: str) -> VerificationError:

@@ -1,7 +1,8 @@
-"""What a removal proof shows, for people."""
+"""What a removal shows, for people: a line each. Pure."""
+
+from datetime import UTC, datetime
 
 from audit.removal import RemovalReport
-from config.clock import iso
 
 
 def removal_lines(report: RemovalReport) -> list[str]:
@@ -9,10 +10,22 @@ def removal_lines(report: RemovalReport) -> list[str]:
     whose = "people" if report.findings else f"of {report.buyer}, and nobody else,"
     used = "" if report.findings else ", none by one of these"
     return [
-        f"cleared       {report.committee}, entry {report.cleared_entry:,}, {iso(report.cleared_at)}",
-        *(f"left          {item.person} of {report.vendor}, {iso(item.ts)}, {item.event_id}" for item in report.leaves),
+        f"cleared       {report.committee}, entry {report.cleared_entry:,}, {when(report.cleared_at)}",
+        *(
+            f"left          {item.person} of {report.vendor}, {when(item.ts)}, {item.event_id}"
+            for item in report.leaves
+        ),
         "history       from joining on only, in both rooms, since they were made",
-        f"sessions      {report.sessions} that the vendor may have; {report.later} messages since{used}",
+        f"sessions      {len(report.sessions)} that the vendor may have; {report.later} messages since{used}",
         f"deliberation  {len(report.members)} {whose} were ever in it, over its whole life",
-        f"whole         every entry of both rooms up to {iso(report.whole_until)}",
+        f"whole         every entry of both rooms up to {when(report.whole_until)}",
     ]
+
+
+def when(instant: int) -> str:
+    """Milliseconds since 1970 as RFC 3339 in UTC; a homeserver may claim times that no calendar has."""
+    try:
+        moment = datetime.fromtimestamp(instant // 1_000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"{instant} ms since 1970"
+    return f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}.{instant % 1_000:03d}Z"

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +17,8 @@ from audit.index import SEED, WHOLE, Scope
 from audit.index_store import IndexStore
 from audit.keys import SigningKey
 from audit.note import KEY_ID_SIZE, Checkpoint, VerifierKey, split_note
+from audit.removal import Removal
+from audit.removal_export import RemovalOrder, judge_stored, write_removal
 from audit.store import CosignedRow, EntryRow, LedgerHead, LedgerStore
 from audit.stored_hashes import with_hashes
 from audit.tiles import ENTRIES, TILE_WIDTH, encode_bundle
@@ -218,22 +221,38 @@ class AuditService:
         async with self._db.begin() as tx:
             await LedgerStore(tx).set_cosigned(row)
 
-    async def order_export(self, *, actor: str, scope: Scope | None = None) -> tuple[str, int]:
+    async def order_export(self, *, actor: str, scope: Scope | Removal | None = None) -> tuple[str, int]:
         """Record that ``actor`` exports the log, or ``scope`` of it; the export's name and the entry that says so.
 
         Raises:
             NotFoundError: The log has nothing of ``scope``.
+            NotClearedError: The log does not show that removal, or not yet.
             LedgerBehindError: The entry was not in the log within 15 seconds.
         """
         export = self._new_export()
+        if isinstance(scope, Removal):
+            await self._caught_up()
+            head = (await self.status()).head
+            await judge_stored(self._db, scope, head.size, head.last_at)
         async with self._db.begin() as tx:
             store = LedgerStore(tx)
             before = (await store.head()).size
-            if scope is not None and not any((await BatchStore(tx).counters([(scope.kind, scope.id)])).values()):
+            if isinstance(scope, Scope) and not any((await BatchStore(tx).counters([(scope.kind, scope.id)])).values()):
                 raise NotFoundError(f"the ledger has no entry of a room of {scope}", hint="conclave room list")
             data = {"export": export, "scope": WHOLE if scope is None else str(scope)}
             await self._inbox.put(tx, Draft(kind="audit.exported", actor=person_actor(actor), data=data))
         return export, await self._await_entry(export, before)
+
+    async def _caught_up(self) -> None:
+        """Return when the log has what was handed in before now, or after 15 seconds."""
+        asked = self._clock()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    oldest = (await self.status()).oldest_at
+                    if oldest is None or oldest > asked:
+                        return
+                    await asyncio.sleep(LOOK_S)
 
     async def _await_entry(self, export: str, start: int) -> int:
         try:
@@ -260,6 +279,7 @@ class AuditService:
 
         Raises:
             NotFoundError: That entry is not an export by ``actor``, or not signed with today's keys yet.
+            NotClearedError: It is of a removal that the log does not show any more: somebody came back.
         """
         async with self._db.read() as connection:
             store = LedgerStore(connection)
@@ -279,20 +299,40 @@ class AuditService:
             checkpoint=note,
             policy=self._policy,
         )
-        scope = Scope.parse(str(_data(row)["scope"]))
-        if scope is None:
-            return write_bundle(self._db, order, self._log_keys, self._export_key)
-        return await self._trail(order, scope)
+        name = str(_data(row)["scope"])
+        scope, removal = Scope.parse(name), Removal.parse(name)
+        if removal is not None:
+            return await self._removal(order, removal)
+        if scope is not None:
+            return await self._trail(order, scope)
+        return write_bundle(self._db, order, self._log_keys, self._export_key)
 
     async def _trail(self, order: ExportOrder, scope: Scope) -> AsyncGenerator[ExportFile, None]:
+        index, counts = await self._counted(order)
+        trail = TrailOrder(export=order, scope=scope, index=index, counts=counts)
+        return write_trail(self._db, trail, self._log_keys, self._export_key)
+
+    async def _removal(self, order: ExportOrder, about: Removal) -> AsyncGenerator[ExportFile, None]:
+        index, counts = await self._counted(order)
+        async with self._db.read() as connection:
+            row = await LedgerStore(connection).entry(index)
+        assert row is not None
+        judged = await judge_stored(self._db, about, index, row.at)
+        removal = RemovalOrder(export=order, about=about, index=index, counts=counts)
+        return write_removal(self._db, removal, judged, self._log_keys, self._export_key)
+
+    async def _counted(self, order: ExportOrder) -> tuple[int, Mapping[Scope, int]]:
+        """Position and counts of the index behind an export of a part.
+
+        Raises:
+            NotFoundError: They are no longer kept, or the index is not signed yet.
+        """
         async with self._db.read() as connection:
             found = await read_counts(IndexStore(connection), order.position)
         if found is None or found[0] >= order.size:
             detail = f"what the export of entry {order.position} was made of is no longer kept, or not signed yet"
-            raise NotFoundError(detail, hint="export again: conclave audit export")
-        index, counts = found
-        trail = TrailOrder(export=order, scope=scope, index=index, counts=counts)
-        return write_trail(self._db, trail, self._log_keys, self._export_key)
+            raise NotFoundError(detail, hint="order it again: conclave audit export, or audit removal")
+        return found
 
 
 def _data(row: EntryRow) -> dict[str, Any]:

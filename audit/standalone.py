@@ -8,9 +8,10 @@ import argparse
 import base64
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from audit.archive import Archive, ArchiveError, is_archive
 from audit.files import Folder, read_vkeys
 from audit.key_history import parse_statements
 from audit.keys import verify_signature
@@ -20,8 +21,7 @@ from audit.parts import Report, VerificationError
 from audit.printable import printable
 from audit.proof_check import Trust, check_proof
 from audit.quorum import Policy, PolicyError, parse_policy, witnessed
-from audit.removal import RemovalReport, is_removal, verify_removal
-from audit.removal_lines import removal_lines
+from audit.removal_file import RemovalProof, is_removal, proof_lines, verify_removal
 from audit.stamped import Authorities, describe, load_authorities, verify_timestamps
 from audit.timestamps import Timestamp
 from audit.trail import TrailReport, is_trail, verify_trail
@@ -50,27 +50,40 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--tsa-cert and --seen go with an export of the whole log, not with a proof or a trail")
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal without check marks
     try:
-        if options.what.is_file():
-            lines = _proof(options.what, trust, policy)
-        elif is_removal(Folder(options.what)):
-            lines = _removal(verify_removal(Folder(options.what), trust, policy, verify_signature), policy)
-        elif is_trail(Folder(options.what)):
-            lines = _trail(verify_trail(Folder(options.what), trust.keys, verify_signature, root=root), policy)
-        else:
-            keys, processes = trust.keys, options.processes
-            report = verify_folder(options.what, keys, root=root, seen=seen, processes=processes, progress=_count)
-            lines = _bundle(report, policy, authorities)
+        lines = _look(options, trust, policy, seen, authorities)
     except VerificationError as error:
         lines = [f"✗ {error.where or error.check}: {error.detail}", f"INVALID: {error.meaning}."]
     except ChildProcessError as error:
         lines = [f"NOT VERIFIED: {error.strerror}."]
-    except (OSError, NoteError, ProofError, ValueError, RecursionError) as error:
+    except (OSError, ArchiveError, NoteError, ProofError, ValueError, RecursionError) as error:
         lines = [f"INVALID: {printable(str(error))}."]
     except KeyboardInterrupt:
         sys.stderr.write("\nNOT VERIFIED: interrupted.\n")
         return INTERRUPTED
     sys.stdout.write("\n".join(lines) + "\n")
     return 0 if lines[-1] == "VALID." else 1
+
+
+def _look(
+    options: argparse.Namespace,
+    trust: Trust,
+    policy: Policy | None,
+    seen: Mapping[str, bytes],
+    authorities: Authorities | None,
+) -> list[str]:
+    """What is found in what the caller named, in lines; the last is the verdict."""
+    what = options.what
+    if what.is_file() and is_archive(what):
+        return _removal(verify_removal(_archive(what), trust, policy, verify_signature), policy)
+    if what.is_file():
+        return _proof(what, trust, policy)
+    if is_removal(Folder(what)):
+        return _removal(verify_removal(Folder(what), trust, policy, verify_signature), policy)
+    if is_trail(Folder(what)):
+        return _trail(verify_trail(Folder(what), trust.keys, verify_signature, root=trust.root), policy)
+    processes = options.processes
+    report = verify_folder(what, trust.keys, root=trust.root, seen=seen, processes=processes, progress=_count)
+    return _bundle(report, policy, authorities)
 
 
 def _is_part(what: Path) -> bool:
@@ -80,7 +93,9 @@ def _is_part(what: Path) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="conclave-verify", description="Check an export of a log, or a proof.")
-    parser.add_argument("what", type=Path, metavar="EXPORT", help="the exported folder, or the file of a proof")
+    parser.add_argument(
+        "what", type=Path, metavar="EXPORT", help="the exported folder, or the file of a proof (.tlog-proof, .tar)"
+    )
     parser.add_argument("--vkey", type=Path, required=True, help="the log's public keys, got by another way")
     parser.add_argument("--root", type=Path, help="the public key of the log's root, where you hold it")
     parser.add_argument("--statements", type=Path, help="for a proof: keys/statements.ndjson of an export")
@@ -128,13 +143,25 @@ def _trail(report: TrailReport, policy: Policy | None) -> list[str]:
     ]
 
 
-def _removal(report: RemovalReport, policy: Policy | None) -> list[str]:
-    lines = [f"✓ checkpoint of {report.pitch.key.name}, {report.pitch.checkpoint.size:,} entries"]
-    for trail in (report.pitch, report.deliberation):
-        lines += _witnesses(trail.note, trail.keys, policy)
-    lines += [f"✓ {printable(line)}" for line in removal_lines(report)]
-    lines += [f"✗ {printable(line)}" for line in report.findings]
-    return [*lines, FOUND if report.findings else "VALID."]
+def _archive(path: Path) -> Archive:
+    """The archive of a removal proof; other exports are unpacked first.
+
+    Raises:
+        ArchiveError: It is none.
+    """
+    archive = Archive.open(path)
+    if not is_removal(archive):
+        raise ArchiveError(f"{path} holds no removal proof: unpack an export, and name the folder")
+    return archive
+
+
+def _removal(proof: RemovalProof, policy: Policy | None) -> list[str]:
+    lines = [f"✓ checkpoint of {proof.key.name}, {proof.checkpoint.size:,} entries"]
+    lines += [f"✓ {line}" for line in proof.key_changes]
+    lines += _witnesses(proof.note, proof.keys, policy)
+    lines += [f"✓ {printable(line)}" for line in proof_lines(proof)]
+    lines += [f"✗ {printable(line)}" for line in proof.shows.findings]
+    return [*lines, FOUND if proof.shows.findings else "VALID."]
 
 
 def _timestamps(found: list[Timestamp], authorities: Authorities | None) -> list[str]:

@@ -72,7 +72,7 @@ class TrailReport(Report):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Proven:
+class Proven:
     """An entry that is in the log."""
 
     position: int
@@ -104,22 +104,26 @@ def verify_trail(
     held = (key,) if isinstance(key, VerifierKey) else tuple(key)
     note, keys = opening_checkpoint(bundle, held, root, verify)
     checkpoint = Checkpoint.parse(split_note(note)[0])
-    opening, changes, exported, index = _frame(bundle, checkpoint)
+    opening, changes, exported, index = read_frame(bundle, checkpoint)
     scope = _scope(exported, index)
     part = {"scope": scope, "before": index.position, "whole_until": index.body["at"]}
     report = TrailReport(checkpoint=checkpoint, key=keys[0], keys=keys, note=note, **part)
     log_keys = check_keys(bundle, report, opening.body, changes, root, verify)
     digests = Digests(Memory)
-    _walk(bundle, report, digests)
-    _check_count(bundle, report, index)
+    walk_trail(bundle, report, digests)
+    check_count(bundle, report, index)
     _check_manifest(bundle, report, opening, exported, log_keys, verify)
     report.disclosed, report.withheld = check_disclosures(bundle, digests)
     return report
 
 
-def _frame(bundle: Bundle, checkpoint: Checkpoint) -> tuple[_Proven, dict[int, dict[str, Any]], _Proven, _Proven]:
-    """The log's first entry, those that changed its keys by their position, that of the export, the index."""
-    found = list(_proven(bundle, FRAME, checkpoint))
+def read_frame(bundle: Bundle, checkpoint: Checkpoint) -> tuple[Proven, dict[int, dict[str, Any]], Proven, Proven]:
+    """The log's first entry, those that changed its keys by their position, that of the export, the index.
+
+    Raises:
+        VerificationError: The file ``FRAME`` holds others, or one of them is not in the log.
+    """
+    found = list(proven(bundle, FRAME, checkpoint))
     kinds = [item.body["kind"] for item in found]
     framed = len(found) >= 3 and kinds[0] == "log.opened" and kinds[-2:] == ["audit.exported", INDEX_KIND]
     if not framed or found[0].position != 0 or not KEY_KINDS.issuperset(kinds[1:-2]):
@@ -129,18 +133,31 @@ def _frame(bundle: Bundle, checkpoint: Checkpoint) -> tuple[_Proven, dict[int, d
     return opening, {item.position: item.body for item in changes}, exported, index
 
 
-def _scope(exported: _Proven, index: _Proven) -> Scope:
+def _scope(exported: Proven, index: Proven) -> Scope:
     scope = Scope.parse(str(exported.body["data"].get("scope")))
     if scope is None:
         detail = "records no export of one company or one room"
         raise VerificationError("meaning", detail, where=exported.where, meaning=CHANGED)
-    if index.position < exported.position:
-        raise VerificationError("index", "is no index behind the export", where=index.where, meaning=OMITTED)
+    check_order(exported, index)
     return scope
 
 
-def _proven(bundle: Bundle, name: str, checkpoint: Checkpoint) -> Iterator[_Proven]:
-    """The entries in the file ``name``, each of them in the log of ``checkpoint``."""
+def check_order(exported: Proven, index: Proven) -> None:
+    """Return when the index counted what was there when the export was ordered.
+
+    Raises:
+        VerificationError: It is an older one.
+    """
+    if index.position < exported.position:
+        raise VerificationError("index", "is no index behind the export", where=index.where, meaning=OMITTED)
+
+
+def proven(bundle: Bundle, name: str, checkpoint: Checkpoint) -> Iterator[Proven]:
+    """The entries in the file ``name``, each of them in the log of ``checkpoint``.
+
+    Raises:
+        VerificationError: One of them is not, or is of another form.
+    """
     text = read_part(bundle, name, "entries")
     if not text.endswith(b"\n"):
         raise VerificationError("entries", "ends in the middle of a line", where=name, meaning=CHANGED)
@@ -160,7 +177,7 @@ def _proven(bundle: Bundle, name: str, checkpoint: Checkpoint) -> Iterator[_Prov
             body = parse_entry(data)
         except (CanonicalError, EntryError) as error:
             raise VerificationError("meaning", str(error), where=where, meaning=MALFORMED) from None
-        yield _Proven(position=position, where=f"{where} ({body['kind']})", body=body)
+        yield Proven(position=position, where=f"{where} ({body['kind']})", body=body)
 
 
 def trail_entries(bundle: Bundle, checkpoint: Checkpoint) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -172,13 +189,18 @@ def trail_entries(bundle: Bundle, checkpoint: Checkpoint) -> Iterator[tuple[int,
     return ((item.position, item.body) for item in _pages(bundle, checkpoint))
 
 
-def _pages(bundle: Bundle, checkpoint: Checkpoint) -> Iterator[_Proven]:
+def _pages(bundle: Bundle, checkpoint: Checkpoint) -> Iterator[Proven]:
     """The entries in the files of the trail, of which each page has to be there."""
-    for page in range(len(_page_names(bundle))):
-        yield from _proven(bundle, trail_path(page), checkpoint)
+    for page in range(len(page_names(bundle))):
+        yield from proven(bundle, trail_path(page), checkpoint)
 
 
-def _page_names(bundle: Bundle) -> set[str]:
+def page_names(bundle: Bundle) -> set[str]:
+    """The names of the files of the trail.
+
+    Raises:
+        VerificationError: A folder cannot be read.
+    """
     try:
         return {name for name in bundle.names() if name.startswith(FOLDER)}
     except OSError as error:
@@ -186,8 +208,12 @@ def _page_names(bundle: Bundle) -> set[str]:
         raise VerificationError("files", detail, where=FOLDER, meaning=meaning) from None
 
 
-def _walk(bundle: Bundle, report: TrailReport, digests: Digests) -> None:
-    """Read the trail, and keep the ``digests`` of disclosures in it."""
+def walk_trail(bundle: Bundle, report: TrailReport, digests: Digests) -> None:
+    """Read the trail into ``report``, and keep the ``digests`` of disclosures in it.
+
+    Raises:
+        VerificationError: An entry is not in the log, does not belong there, or is out of order.
+    """
     rooms: dict[str, int] = {}
     last, at = -1, 0
     for item in _pages(bundle, report.checkpoint):
@@ -209,8 +235,12 @@ def _walk(bundle: Bundle, report: TrailReport, digests: Digests) -> None:
         report.last_at = item.body["at"]
 
 
-def _check_count(bundle: Bundle, report: TrailReport, index: _Proven) -> None:
-    """Hold the number of entries against the leaf of the index."""
+def check_count(bundle: Bundle, report: TrailReport, index: Proven) -> None:
+    """Hold the number of entries that were read against the leaf of the index.
+
+    Raises:
+        VerificationError: The leaf is not of this index, or says another number.
+    """
     try:
         item = strict_json(read_part(bundle, INDEX, "index"))
         leaf, proof = decode(item["leaf"]), [decode(node) for node in item["proof"]]
@@ -233,7 +263,7 @@ def _check_count(bundle: Bundle, report: TrailReport, index: _Proven) -> None:
 
 
 def _check_manifest(
-    bundle: Bundle, report: TrailReport, opening: _Proven, exported: _Proven, log_keys: LogKeys, verify: Verify
+    bundle: Bundle, report: TrailReport, opening: Proven, exported: Proven, log_keys: LogKeys, verify: Verify
 ) -> None:
     """Check the manifest, then every file against it."""
     expected = {**_summary(report), **_recorded(report, exported)}
@@ -246,7 +276,7 @@ def _check_manifest(
 
     manifest = open_manifest(bundle, opening.body, verify, judge)
     needed = {CHECKPOINT, LOG_KEY, SIGNERS, DISCLOSURES, FRAME, INDEX}
-    pages = {trail_path(page) for page in range(len(_page_names(bundle)))}
+    pages = {trail_path(page) for page in range(len(page_names(bundle)))}
     report.files = check_files(bundle, manifest.files, needed | pages, known=lambda name: name in (GUIDE, STATEMENTS))
     check_key_files(bundle, log_keys, manifest.export_key)
     report.export = str(manifest.listed["export"])
@@ -261,7 +291,7 @@ def _summary(report: TrailReport) -> dict[str, Any]:
     }
 
 
-def _recorded(report: TrailReport, exported: _Proven) -> Mapping[str, Any]:
+def _recorded(report: TrailReport, exported: Proven) -> Mapping[str, Any]:
     """What a manifest must say of the export, as the log has it."""
     return {
         "entry": exported.position,

@@ -69,13 +69,58 @@ async def write_trail(
     yield export_file(MANIFEST_SIGNATURE, signature.encode())
 
 
+class ProvenLines:
+    """Entries as lines, each with the proof that it is in the log of ``size`` entries."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._tiles: dict[tuple[int, int], list[bytes]] = {}
+
+    async def of(self, rows: Sequence[EntryRow], store: LedgerStore) -> bytes:
+        """The lines of ``rows``."""
+        lines = []
+        for row in rows:
+            proof = [encode(node) for node in await self._proof(row.position, store)]
+            lines.append(json.dumps({"entry": row.position, "bytes": encode(row.body), "proof": proof}) + "\n")
+        return "".join(lines).encode()
+
+    async def _proof(self, position: int, store: LedgerStore) -> list[bytes]:
+        """The inclusion proof of the entry at ``position``, from tiles that are kept for the next ones."""
+        if len(self._tiles) > MAX_TILES:
+            self._tiles.clear()
+        while True:
+            try:
+                return inclusion_proof(position, self._size, TileHashes(lambda *at: self._tiles[at]))
+            except KeyError as missing:
+                self._tiles[missing.args[0]] = await store.tile(*missing.args[0])
+
+
+async def frame_lines(store: LedgerStore, lines: ProvenLines, export: ExportOrder, index: int) -> bytes:
+    """The log's first entry, those that changed its keys, that of ``export``, the index behind it."""
+    first, exported, counted = [await store.entry(position) for position in (0, export.position, index)]
+    frame = [first, *await store.of_kinds(KEY_KINDS, export.size), exported, counted]
+    return await lines.of([row for row in frame if row is not None], store)
+
+
+async def index_leaf(store: IndexStore, index: int, counts: Mapping[Scope, int], scope: Scope) -> bytes:
+    """The leaf of ``scope`` in the index at position ``index`` over ``counts``, with its proof."""
+    ((_, seed),) = await store.disclosures_of([index])
+    proof = Index(counts, decode(Disclosure.decode(seed).value)).prove(scope)
+    item = {
+        "leaf": encode(proof.leaf),
+        "position": proof.position,
+        "proof": [encode(node) for node in proof.proof],
+    }
+    return (json.dumps(item, indent=1) + "\n").encode()
+
+
 class _Writer:
     """Reads what a trail is made of, and counts it."""
 
     def __init__(self, db: Database, order: TrailOrder) -> None:
         self._db = db
         self._order = order
-        self._tiles: dict[tuple[int, int], list[bytes]] = {}
+        self._lines = ProvenLines(order.export.size)
         self._disclosures: list[tuple[int, str]] = []
         self.kinds: Counter[str] = Counter()
 
@@ -87,12 +132,8 @@ class _Writer:
         yield "VERIFY.md", resources.files("audit").joinpath("VERIFY-TRAIL.md").read_bytes()
         async with self._db.read() as connection:
             store = LedgerStore(connection)
-            first, exported, index = [
-                await store.entry(position) for position in (0, order.export.position, order.index)
-            ]
-            frame = [first, *await store.of_kinds(KEY_KINDS, order.export.size), exported, index]
-            yield FRAME, await self._lines([row for row in frame if row is not None], store)
-            yield INDEX, await self._index(IndexStore(connection))
+            yield FRAME, await frame_lines(store, self._lines, order.export, order.index)
+            yield INDEX, await index_leaf(IndexStore(connection), order.index, order.counts, order.scope)
         statements = await read_statements(self._db, order.export.size)
         if statements:
             yield STATEMENTS, statements
@@ -108,42 +149,13 @@ class _Writer:
                 store, parts = LedgerStore(connection), IndexStore(connection)
                 page = await parts.in_rooms(start, self._order.index, PAGE)
                 own = [row for row in page if self._order.scope.holds(json.loads(row.body))]
-                lines = await self._lines(own, store)
+                lines = await self._lines.of(own, store)
                 self._disclosures += await parts.disclosures_of([row.position for row in own])
             self.kinds.update(row.kind for row in own)
             start = page[-1].position + 1 if len(page) == PAGE else self._order.index
             if own:
                 yield number, lines
                 number += 1
-
-    async def _lines(self, rows: Sequence[EntryRow], store: LedgerStore) -> bytes:
-        lines = []
-        for row in rows:
-            proof = [encode(node) for node in await self._proof(row.position, store)]
-            lines.append(json.dumps({"entry": row.position, "bytes": encode(row.body), "proof": proof}) + "\n")
-        return "".join(lines).encode()
-
-    async def _proof(self, position: int, store: LedgerStore) -> list[bytes]:
-        """The inclusion proof of the entry at ``position``, from tiles that are kept for the next ones."""
-        if len(self._tiles) > MAX_TILES:
-            self._tiles.clear()
-        while True:
-            try:
-                return inclusion_proof(position, self._order.export.size, TileHashes(lambda *at: self._tiles[at]))
-            except KeyError as missing:
-                self._tiles[missing.args[0]] = await store.tile(*missing.args[0])
-
-    async def _index(self, store: IndexStore) -> bytes:
-        """The leaf of the index for this part, with its proof."""
-        ((_, seed),) = await store.disclosures_of([self._order.index])
-        index = Index(self._order.counts, decode(Disclosure.decode(seed).value))
-        proof = index.prove(self._order.scope)
-        item = {
-            "leaf": encode(proof.leaf),
-            "position": proof.position,
-            "proof": [encode(node) for node in proof.proof],
-        }
-        return (json.dumps(item, indent=1) + "\n").encode()
 
 
 def _manifest(order: TrailOrder, hashes: dict[str, str], kinds: Counter[str]) -> bytes:

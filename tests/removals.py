@@ -1,20 +1,37 @@
-"""Removal proofs by the real pipeline: a committee's life as entries, and the folder that shows a removal."""
+"""Removal proofs by the real pipeline: a committee's life as entries, and the proof of a removal."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
 from typing import Any
 
+from audit.bundle import ExportOrder
 from audit.entry import Actor, Draft, person_actor, system_actor
-from audit.index import Scope
+from audit.index import Scope, decode
+from audit.index_store import IndexStore
 from audit.keys import verify_ed25519
 from audit.note import Checkpoint, open_note
-from audit.proof import EntryProof
-from audit.removal import CLEARED, ENROLLED, HUB, JOINED_ONLY
-from audit.store import LedgerStore
-from audit.tiles import TileHashes
-from audit.tree import inclusion_proof
+from audit.parts import MANIFEST, MANIFEST_SIGNATURE, VerificationError
+from audit.removal import (
+    CLEARED,
+    ENROLLED,
+    HUB,
+    JOINED_ONLY,
+    Entry,
+    Removal,
+    RemovalReport,
+    Room,
+    judge_removal,
+)
+from audit.removal_export import Judged, RemovalOrder, write_removal
+from audit.removal_file import FACTS
+from audit.store import EntryRow, LedgerStore
+from audit.trail_export import read_counts
+from config.clock import DAY
+from config.db import Database
 from tests.fakes.hub import START
-from tests.ledger import LOG_KEY, Files, Handed, Ledger
-from tests.trails import trail
+from tests.ledger import EXPORT_KEY, LOG_KEY, ORIGIN, Files, Handed, Ledger, signed
 
 PITCH_ROOM, DELIBERATION_ROOM = "!pitch:hub.example", "!deliberation:hub.example"
 PEOPLE = {"ann": "contoso", "bea": "contoso", "vic": "adatum", "val": "adatum", "rob": "fabrikam"}
@@ -79,6 +96,7 @@ def enrolments() -> list[Handed]:
                 actor=person_actor(f"prs_{name}"),
                 companies=[company],
                 data={"person": f"prs_{name}", "company": company, "role": "member"},
+                disclose={"user_id": f"@{name}:{company}.example"},
             ),
         )
         for name, company in PEOPLE.items()
@@ -109,39 +127,115 @@ def removed() -> Story:
     return story
 
 
+ABOUT = Removal("crm", "adatum")
+IN_ROOMS = ("ann", "bea", "vic", "val")
+
+
 async def removal(
-    ledger: Ledger, drafts: Iterable[Handed], facts: Sequence[str] | None = None, *, enrol: bool = True
+    ledger: Ledger,
+    drafts: Iterable[Handed],
+    facts: Sequence[str] | None = None,
+    *,
+    enrol: bool = True,
+    later: Iterable[Handed] = (),
 ) -> Files:
-    """The removal proof of what ``drafts`` tell; ``facts`` names whose enrolments are in it."""
-    await ledger.append([*(enrolments() if enrol else []), *drafts])
-    parts = {"pitch": PITCH_ROOM, "deliberation": DELIBERATION_ROOM}
-    content: dict[str, bytes] = {}
-    for name, room in parts.items():
-        files = await trail(ledger, Scope("room", room))
-        content |= {f"{name}/{path}": data for path, data in files.content.items()}
-    shown = {f"prs_{name}" for name in (("ann", "bea", "vic", "val") if facts is None else facts)}
+    """The removal proof of what ``drafts`` tell; ``facts`` names whose enrolments are in it.
+
+    What is ``later`` came between the order and the proof.
+    It is written without being judged: as a hub writes it that does not look, and signs what it is told to.
+    """
+    await ledger.append([*(enrolments() if enrol else []), *drafts, ordered()])
+    await ledger.append(later)
     async with ledger.db.read() as connection:
         store = LedgerStore(connection)
-        head = await store.head()
-        for row in await store.of_kinds([CLEARED, ENROLLED], head.size):
-            proof = await prove(store, row.position)
-            if row.kind == CLEARED or any(person.encode() in row.body for person in shown):
-                content[f"facts/{row.position}.tlog-proof"] = proof.encode()
-    return Files(content)
+        order = await order_of(store, IndexStore(connection))
+        rows = await store.of_kinds([CLEARED, ENROLLED], order.export.size)
+    shown = {f"prs_{name}" for name in (IN_ROOMS if facts is None else facts)}
+    own = [row for row in rows if row.kind == CLEARED or any(person.encode() in row.body for person in shown)]
+    judged = Judged(report=await said(ledger.db, own, order.index), facts=own)
+    files = write_removal(ledger.db, order, judged, [LOG_KEY.public], EXPORT_KEY)
+    return Files({file.path: b"".join(file.chunks) async for file in files})
 
 
-async def prove(store: LedgerStore, position: int) -> EntryProof:
-    """The proof of one entry."""
-    note = (await store.head()).checkpoint
+def ordered(about: Removal = ABOUT) -> Handed:
+    """The entry of an export of ``about``."""
+    data = {"export": "exp_1", "scope": str(about)}
+    return "api", Draft(kind="audit.exported", actor=person_actor("prs_auditor"), data=data)
+
+
+async def order_of(store: LedgerStore, indexes: IndexStore) -> RemovalOrder:
+    """The newest export, as of the newest checkpoint."""
+    row, note = await indexes.newest("audit.exported"), (await store.head()).checkpoint
+    assert row is not None
     assert note is not None
-    size = Checkpoint.parse(open_note(note, LOG_KEY.public, verify_ed25519)).size
-    tiles: dict[tuple[int, int], list[bytes]] = {}
-    while True:
-        try:
-            hashes = inclusion_proof(position, size, TileHashes(lambda *at: tiles[at]))
-        except KeyError as missing:
-            tiles[missing.args[0]] = await store.tile(*missing.args[0])
-            continue
-        row = await store.entry(position)
-        assert row is not None
-        return EntryProof(index=position, hashes=hashes, note=note, extra=row.body)
+    counted = await read_counts(indexes, row.position)
+    assert counted is not None
+    head = Checkpoint.parse(open_note(note, LOG_KEY.public, verify_ed25519))
+    export = ExportOrder(
+        export="exp_1",
+        position=row.position,
+        person="prs_auditor",
+        at=START + DAY,
+        software="test",
+        origin=ORIGIN,
+        size=head.size,
+        root=head.root,
+        checkpoint=note,
+    )
+    about = Removal.parse(str(json.loads(row.body)["data"]["scope"]))
+    assert about is not None
+    return RemovalOrder(export=export, about=about, index=counted[0], counts=counted[1])
+
+
+async def said(db: Database, facts: Sequence[EntryRow], before: int) -> RemovalReport:
+    """What is judged; where it is no removal, an empty report of the two rooms: the verifier has to say so."""
+    async with db.read() as connection:
+        store = LedgerStore(connection)
+        index = await store.entry(before)
+        assert index is not None
+        pitch, deliberation = [
+            Room(Scope("room", room), _bodies(await store.page(start=0, limit=before, kind=None, room=room)))
+            for room in (PITCH_ROOM, DELIBERATION_ROOM)
+        ]
+    try:
+        return judge_removal(ABOUT, _bodies(facts), pitch, deliberation, index.at)
+    except VerificationError:
+        return RemovalReport(
+            committee="crm",
+            vendor="adatum",
+            buyer="contoso",
+            cleared_at=0,
+            cleared_entry=0,
+            pitch=pitch.scope,
+            deliberation=deliberation.scope,
+            whole_until=index.at,
+            enrolled={},
+        )
+
+
+def _bodies(rows: Sequence[EntryRow]) -> list[Entry]:
+    return [(row.position, json.loads(row.body)) for row in rows]
+
+
+def resigned(files: Files, **said: Any) -> Files:
+    """``files`` as who holds the export's key can leave them: the manifest lists what there is, and says ``said``."""
+    manifest = json.loads(files.content[MANIFEST]) | said
+    listed = sorted(files.names() - {MANIFEST, MANIFEST_SIGNATURE})
+    manifest["files"] = {name: sha256(files.content[name]).hexdigest() for name in listed}
+    return signed(files, (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def facts_but(files: Files, change: Callable[[list[Any]], list[Any]]) -> Files:
+    """``files`` with other facts, counted and signed."""
+    lines = change([json.loads(line) for line in files.content[FACTS].splitlines()])
+    content = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    before = Counter(json.loads(files.content[MANIFEST])["counts"]["by_kind"])
+    before.subtract(kinds_in(files.content[FACTS]))
+    before.update(kinds_in(content))
+    kinds = {kind: count for kind, count in before.items() if count}
+    return resigned(files.but(FACTS, content), counts={"entries": sum(kinds.values()), "by_kind": kinds})
+
+
+def kinds_in(lines: bytes) -> Counter[str]:
+    """The kinds of the entries in a file of lines."""
+    return Counter(json.loads(decode(json.loads(line)["bytes"]))["kind"] for line in lines.splitlines())

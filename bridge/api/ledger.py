@@ -1,12 +1,13 @@
 """Reading and exporting the ledger."""
 
 import base64
-import tarfile
 from contextlib import aclosing
 
 from aiohttp import web
 
+from audit.archive import BLOCK, END, tar_header
 from audit.index import COMPANY, ROOM, Scope
+from audit.removal import Removal
 from audit.store import EntryRow
 from bridge.api.call import Call
 from bridge.api.ledger_models import EventPlace, ExportOrder, GrowthProof, GrowthQuery, RoomCompleteness
@@ -27,8 +28,6 @@ from config.errors import InvalidInputError, NotFoundError
 from partner_onboarding.store import PersonStore
 from spaces.observed import ObservedStore
 from spaces.store import DocumentStore, RoomStore
-
-BLOCK = 512
 
 
 async def show_ledger(call: Call[NoQuery, NoBody]) -> LedgerView:
@@ -133,9 +132,19 @@ async def order_export(call: Call[NoQuery, ExportOrder]) -> ExportView:
     return ExportView(export=export, entry=entry)
 
 
-async def _scope(services: Services, order: ExportOrder) -> Scope | None:
+async def _scope(services: Services, order: ExportOrder) -> Scope | Removal | None:
     if order.company is not None and order.room is not None:
         raise InvalidInputError("an export is of one company or of one room, not of both", field="room")
+    part = order.company or order.room
+    if part is not None and (order.committee or order.vendor) is not None:
+        field = "committee" if order.vendor is None else "vendor"
+        raise InvalidInputError(f"a removal proof is of both rooms whole, not of {part}", field=field)
+    if (order.committee is None) != (order.vendor is None):
+        field = "vendor" if order.vendor is None else "committee"
+        raise InvalidInputError("a removal is of a vendor from a committee: name both", field=field)
+    if order.committee is not None and order.vendor is not None:
+        committee, _ = await services.committees.get(order.committee)
+        return Removal(committee.id, (await services.onboarding.company(order.vendor)).id)
     if order.company is not None:
         return Scope(COMPANY, (await services.onboarding.company(order.company)).id)
     return None if order.room is None else Scope(ROOM, (await _room(services, order.room))[1])
@@ -164,16 +173,9 @@ async def export_bundle(call: Call[NoQuery, NoBody], request: web.Request) -> we
             for chunk in file.chunks:
                 await response.write(chunk)
             await response.write(b"\0" * (-file.size % BLOCK))
-    await response.write(b"\0" * 2 * BLOCK)
+    await response.write(END)
     await response.write_eof()
     return response
-
-
-def tar_header(path: str, size: int) -> bytes:
-    """What stands in a POSIX tar archive before a file of ``size`` bytes; zeros up to a whole block go behind it."""
-    member = tarfile.TarInfo(path)
-    member.size, member.mode = size, 0o644
-    return member.tobuf(format=tarfile.PAX_FORMAT)
 
 
 async def _names(services: Services, rows: list[EntryRow]) -> dict[str, str]:

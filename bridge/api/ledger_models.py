@@ -25,10 +25,16 @@ class GrowthProof(_Model):
 
 
 class ExportOrder(_Model):
-    """What to export: everything, or the trail of one company's rooms, or of one room (by key or Matrix id)."""
+    """What to export: everything, or the part that is named.
+
+    That is the trail of one company's rooms; of one room, by key or Matrix id; or the proof that a vendor was put out
+    of a committee, for which both are named.
+    """
 
     company: Slug | None = None
     room: Text | None = None
+    committee: Slug | None = None
+    vendor: Slug | None = None
 
 
 class EventPlace(_Model):

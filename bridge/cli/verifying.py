@@ -14,7 +14,7 @@ from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Json, say, write_json
 from bridge.cli.progress import progress_bar
 from bridge.cli.proving import read_policy, read_tsa_cert, verify_proof
-from bridge.cli.removals import check_removal
+from bridge.cli.removals import check_removal, open_archive
 from bridge.cli.trails import check_trail
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 
 def verify(  # noqa: PLR0913, PLR0917  # a command's options
-    bundle: Annotated[Path, typer.Argument(help="The exported folder, or the file of a proof.")],
+    bundle: Annotated[
+        Path, typer.Argument(help="The exported folder, or the file of a proof, be it .tlog-proof or .tar.")
+    ],
     vkey: Annotated[
         Path, typer.Option(help="The log's public keys, one a line, which you got by another way than the export.")
     ],
@@ -50,11 +52,16 @@ def verify(  # noqa: PLR0913, PLR0917  # a command's options
     as_json: Json = False,
 ) -> None:
     """Check an export, every file of it, or a proof. Needs no network and no hub."""
+    from audit.archive import is_archive
     from audit.files import Folder
-    from audit.removal import is_removal
+    from audit.removal_file import is_removal
     from audit.trail import is_trail
 
     trust, quorum, authorities = _trust(vkey, root), read_policy(policy), read_tsa_cert(tsa_cert)
+    if bundle.is_file() and is_archive(bundle):
+        _refuse_extras(seen, authorities, "a removal proof")
+        _check_archive(bundle, trust, quorum, as_json)
+        return
     if bundle.is_file():
         _refuse_extras(seen, authorities, "a proof")
         verify_proof(bundle, trust, statements, quorum, as_json)
@@ -65,12 +72,23 @@ def verify(  # noqa: PLR0913, PLR0917  # a command's options
     with _verdict(as_json):
         if is_removal(Folder(bundle)):
             _refuse_extras(seen, authorities, "a removal proof")
-            check_removal(bundle, trust, quorum, as_json)
+            check_removal(Folder(bundle), trust, quorum, as_json)
         elif is_trail(Folder(bundle)):
             _refuse_extras(seen, authorities, "a trail")
             check_trail(bundle, trust, lambda found: _witnessed(found, quorum), as_json)
         else:
             _check_whole(bundle, trust, quorum, authorities, _Work(saved, processes), as_json)
+
+
+def _check_archive(path: Path, trust: "Trust", policy: "Policy | None", as_json: bool) -> None:
+    from audit.removal_file import is_removal
+
+    archive = open_archive(path)
+    if not is_removal(archive):
+        hint = "unpack an export, and name the folder"
+        raise CallFailedError(f"{path} holds no removal proof", code="bundle", hint=hint, usage=True)
+    with _verdict(as_json):
+        check_removal(archive, trust, policy, as_json)
 
 
 @dataclass(frozen=True, slots=True)

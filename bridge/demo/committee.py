@@ -6,11 +6,10 @@ from urllib.parse import quote
 
 import aiohttp
 
-from audit.files import Folder
 from audit.keys import verify_signature
 from audit.note import VerifierKey
 from audit.proof_check import Trust
-from audit.removal import verify_removal
+from audit.removal_file import verify_removal
 from audit.removal_lines import removal_lines
 from bridge.cli.client import HubClient
 from bridge.cli.removals import write_removal
@@ -131,10 +130,10 @@ def _prove(stage: Stage, name: str) -> list[str]:
     stage.client.post("/v1/people", {"company": stage.host, "name": "Mia Law", "email": email})
     stage.client.post("/v1/roles/grant", {"person": email, "role": "compliance-officer"})
     token = stage.client.post("/v1/credentials", {"person": email, "device": "story", "days": 1})["token"]
-    officer, out = HubClient(url=stage.client.url, token=token), Path(stage.out) / "removal-adatum"
-    write_removal(officer, name, f"adatum{stage.suffix}", out)
+    officer, out = HubClient(url=stage.client.url, token=token), Path(stage.out) / "removal-adatum.tar"
+    proof = write_removal(officer, name, f"adatum{stage.suffix}", out)
     key = VerifierKey.parse(officer.get("/v1/ledger")["vkey"])
-    report = verify_removal(Folder(out), Trust([key]), None, verify_signature)
+    report = verify_removal(proof, Trust([key]), None, verify_signature).shows
     if report.findings:
         raise StoryError(f"the removal proof has findings: {report.findings}")
     return removal_lines(report)

@@ -29,6 +29,9 @@ LEDGER = [
         ),
         *(
             "removal",
+            "removal_file",
+            "removal_lines",
+            "removal_page",
             "seen",
             "sshsig",
             "stretch",
@@ -60,8 +63,20 @@ MODELS = [
 PURE = [*POLICY, *LEDGER, *MODELS]
 
 COMPUTES = {
-    *("base64", "binascii", "collections", "collections.abc", "dataclasses", "enum", "hashlib", "json", "re", "typing"),
-    *("datetime", "functools", "heapq", "hmac", "itertools", "math", "struct", "types"),
+    *(
+        "base64",
+        "binascii",
+        "collections",
+        "collections.abc",
+        "dataclasses",
+        "enum",
+        "hashlib",
+        "html",
+        "json",
+        "re",
+        "typing",
+    ),
+    *("datetime", "functools", "heapq", "hmac", "html", "itertools", "math", "struct", "types"),
 }
 """What of the standard library a pure module may import: it computes, and reads neither clock nor world."""
 FORBIDDEN = {

@@ -9,10 +9,11 @@ import pytest
 from audit.keys import verify_ed25519
 from audit.parts import VerificationError
 from audit.proof_check import Trust
-from audit.removal import RemovalReport, is_removal, verify_removal
+from audit.removal import RemovalReport
+from audit.removal_file import is_removal, verify_removal
 from audit.removal_lines import removal_lines
 from config.db import Database
-from tests.ledger import LOG_KEY, Files, make_log, signing_key
+from tests.ledger import LOG_KEY, Files, make_log
 from tests.removals import CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, pitched, removal, removed
 
 TRUST = Trust([LOG_KEY.public])
@@ -26,7 +27,7 @@ def database_source(sqlite_base: Path) -> Path:
 
 
 def check(files: Files, trust: Trust = TRUST) -> RemovalReport:
-    return verify_removal(files, trust, None, verify_ed25519)
+    return verify_removal(files, trust, None, verify_ed25519).shows
 
 
 def refused(files: Files, trust: Trust = TRUST) -> str:
@@ -48,7 +49,7 @@ async def test_what_a_good_one_shows(db: Database, tmp_path: Path) -> None:
         ("prs_vic", CLEARED_AT + 100),
         ("prs_val", CLEARED_AT + 100),
     ]
-    assert (report.sessions, report.later, report.findings) == (2, 1, [])
+    assert (len(report.sessions), report.later, report.findings) == (2, 1, [])
     assert report.members == ["prs_ann", "prs_bea"]
     assert any("none by one of these" in line for line in removal_lines(report))
 
@@ -66,7 +67,7 @@ async def test_answers_that_were_published_before_the_clearing_are_no_finding(db
         story.member(PITCH_ROOM, "removed", name, CLEARED_AT + 100)
     story.helper(PITCH_ROOM, "removed", CLEARED_AT + 110)
     report = check(await made(db, tmp_path, story))
-    assert (report.sessions, report.findings) == (3, [])
+    assert (len(report.sessions), report.findings) == (3, [])
 
 
 FINDINGS: dict[str, tuple[Callable[[Story], None], str]] = {
@@ -160,10 +161,10 @@ def _other_room(story: Story) -> None:
 
 
 NONE: dict[str, tuple[Callable[[Story], None], str]] = {
-    "never cleared": (lambda _: None, "holds 0 entries vendor.cleared"),
+    "never cleared": (lambda _: None, "hold 0 entries vendor.cleared"),
     "one did not leave": (_not_out, "prs_val did not leave it"),
     "a message without a session": (_nameless, "is a message without the id of its session"),
-    "of another vendor": (_of_another, "does not say whose removal it was"),
+    "of another vendor": (_of_another, "does not say that adatum was put out of crm"),
     "of another room": (_other_room, "does not create the room rm_other"),
 }
 
@@ -186,40 +187,6 @@ async def test_history_was_shut_from_the_first_on(db: Database, tmp_path: Path, 
     assert text in refused(await made(db, tmp_path, story))
 
 
-async def test_what_is_left_out_of_the_folder_or_added_to_it(db: Database, tmp_path: Path) -> None:
-    files = await made(db, tmp_path, removed())
-    facts = sorted(name for name in files.names() if name.startswith("facts/"))
-    for name in files.names():
-        if name.endswith(("VERIFY.md", "disclosures.ndjson")):
-            continue
-        refused(files.without(name))
-    for name in facts:
-        assert refused(files.without(name)).endswith(("expected one", "whose enrolment is not shown"))
-    assert "has no place in a removal proof" in refused(files.but("more.txt", b""))
-    swapped = {
-        ("pitch" + name.removeprefix("deliberation") if name.startswith("deliberation") else
-         "deliberation" + name.removeprefix("pitch") if name.startswith("pitch") else name): data
-        for name, data in files.content.items()
-    }  # fmt: skip
-    assert "does not create the room rm_p" in refused(Files(swapped))
-    refused(files, Trust([signing_key("other.example", 9).public]))
-
-
-async def test_a_trail_from_before_the_clearing_shows_nothing(db: Database, tmp_path: Path) -> None:
-    ledger, story = await make_log(db, tmp_path, []), pitched()
-    older = await removal(ledger, story.drafts)
-    story.drafts.clear()
-    story.clear()
-    for name in ("vic", "val"):
-        story.member(PITCH_ROOM, "removed", name, CLEARED_AT + 100)
-    files = await removal(ledger, story.drafts, enrol=False)
-    assert check(files).findings == []
-    for part in ("pitch/", "deliberation/"):
-        swapped = {name: older.content.get(name, data) if name.startswith(part) else data
-                   for name, data in files.content.items()}  # fmt: skip
-        assert "is shown up to before the clearing only" in refused(Files(swapped)), part
-
-
 async def test_nobody_else_is_named_in_it(db: Database, tmp_path: Path) -> None:
     files = await made(db, tmp_path, removed(), ("ann", "bea", "vic", "val", "rob"))
     assert "is of somebody who was in neither room" in refused(files)
@@ -229,8 +196,7 @@ async def test_every_flipped_bit_is_seen(db: Database, tmp_path: Path) -> None:
     files = await made(db, tmp_path, removed())
     dice = random.Random(5)
     names = sorted(files.names())
-    for _ in range(FLIPS):
-        name = dice.choice(names)
+    for name in [*names, *dice.choices(names, k=FLIPS)]:
         data = bytearray(files.content[name])
         if data:
             data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
