@@ -12,7 +12,7 @@ from audit.index import Scope, decode
 from audit.index_store import IndexStore
 from audit.keys import verify_ed25519
 from audit.note import Checkpoint, open_note
-from audit.parts import MANIFEST, MANIFEST_SIGNATURE, VerificationError
+from audit.parts import MANIFEST, MANIFEST_SIGNATURE, NAMESPACE, SIGNERS, VerificationError, signers_line
 from audit.removal import (
     CLEARED,
     ENROLLED,
@@ -26,12 +26,13 @@ from audit.removal import (
 )
 from audit.removal_export import Judged, RemovalOrder, write_removal
 from audit.removal_file import FACTS
+from audit.sshsig import ssh_sign
 from audit.store import EntryRow, LedgerStore
 from audit.trail_export import read_counts
 from config.clock import DAY
 from config.db import Database
 from tests.fakes.hub import START
-from tests.ledger import EXPORT_KEY, LOG_KEY, ORIGIN, Files, Handed, Ledger, signed
+from tests.ledger import EXPORT_KEY, LOG_KEY, ORIGIN, Files, Handed, Ledger, signed, signing_key
 
 PITCH_ROOM, DELIBERATION_ROOM = "!pitch:hub.example", "!deliberation:hub.example"
 PEOPLE = {"ann": "contoso", "bea": "contoso", "vic": "adatum", "val": "adatum", "rob": "fabrikam"}
@@ -223,6 +224,23 @@ def resigned(files: Files, **said: Any) -> Files:
     listed = sorted(files.names() - {MANIFEST, MANIFEST_SIGNATURE})
     manifest["files"] = {name: sha256(files.content[name]).hexdigest() for name in listed}
     return signed(files, (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def by_another_key(files: Files) -> dict[str, Files]:
+    """``files`` with a page and a manifest of somebody else, whose key stands beside the one that the log names."""
+    own, other = files.content[SIGNERS].decode(), signing_key("log.example/hub/export", 9)
+    theirs = signers_line(other.public)
+    changed = {
+        "in front": theirs + own,
+        "behind": own + theirs,
+        "with a comment": f"{theirs.strip()} {own.split()[-1]}\n",
+    }
+    found = {}
+    for name, signers in changed.items():
+        forged = resigned(files.but(SIGNERS, signers.encode()).but("page.html", b"<p>litware</p>"))
+        signature = ssh_sign(forged.content[MANIFEST], NAMESPACE, other.public.public_key, other).encode()
+        found[f"another key {name}"] = forged.but(MANIFEST_SIGNATURE, signature)
+    return found
 
 
 def facts_but(files: Files, change: Callable[[list[Any]], list[Any]]) -> Files:

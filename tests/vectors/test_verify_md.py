@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.parts import CHECKPOINT, DISCLOSURES, SIGNERS
+from audit.parts import CHECKPOINT, DISCLOSURES, SIGNERS, signers_line
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, export, make_log, sample, signing_key
 
@@ -68,12 +68,18 @@ def test_the_program_refuses_forgeries(bundle: Files, tmp_path: Path) -> None:
         "the export's key": bundle.but(
             SIGNERS, f'x namespaces="y" ssh-ed25519 {_wire(other.public.public_key)}'.encode()
         ),
+        "a key in front": bundle.but(SIGNERS, signers_line(other.public).encode() + bundle.content[SIGNERS]),
+        "a key behind": bundle.but(SIGNERS, bundle.content[SIGNERS] + signers_line(other.public).encode()),
+        "a key with a comment": bundle.but(
+            SIGNERS, f"{signers_line(other.public).strip()} {bundle.content[SIGNERS].decode().split()[-1]}\n".encode()
+        ),
         "a name": bundle.but(DISCLOSURES, "".join(f"{line}\n" for line in moved).encode()),
     }
     for what, forged in forgeries.items():
         place = tmp_path / what
         place.mkdir()
-        assert check(forged, place).returncode != 0, what
+        done = check(forged, place)
+        assert (done.returncode, done.stderr.startswith("NOT VALID: ")) == (1, True), (what, done.stderr)
 
 
 def _wire(public: bytes) -> str:

@@ -10,9 +10,22 @@ import pytest
 
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log
-from tests.removals import BOT, CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, pitched, removal, removed, resigned
+from tests.removals import (
+    BOT,
+    CLEARED_AT,
+    DELIBERATION_ROOM,
+    PITCH_ROOM,
+    Story,
+    by_another_key,
+    pitched,
+    removal,
+    removed,
+    resigned,
+)
 
 GUIDE = Path("audit/VERIFY-REMOVAL.md")
+
+VALID = "VALID, and page.html is the one that whoever made the proof signed"
 
 pytestmark = pytest.mark.skipif(
     shutil.which("openssl") is None or shutil.which("ssh-keygen") is None, reason="openssl or ssh-keygen is missing"
@@ -44,6 +57,7 @@ async def test_the_program_accepts_a_proof(db: Database, tmp_path: Path) -> None
             "prs_vic left: $16, entry 22",
             "prs_val left: $17, entry 23",
             "adatum, crm: 2 sessions before, 1 messages since, 2 deliberated",
+            VALID,
         ],
     )
 
@@ -77,7 +91,7 @@ async def test_the_helper_may_have_said_an_answer(db: Database, tmp_path: Path) 
         story.member(PITCH_ROOM, "removed", name, CLEARED_AT + 100)
     files = await removal(await make_log(db, tmp_path, []), story.drafts)
     status, said = check(files, tmp_path / "answered")
-    assert (status, said[-1]) == (0, "adatum, crm: 3 sessions before, 0 messages since, 2 deliberated"), said
+    assert (status, said[-2:]) == (0, ["adatum, crm: 3 sessions before, 0 messages since, 2 deliberated", VALID]), said
 
 
 @pytest.mark.parametrize(
@@ -132,6 +146,12 @@ async def test_the_program_refuses_forgeries(db: Database, tmp_path: Path) -> No
         "a file": (files.but("more", b""), "a file is missing, or was added"),
         "the page": (files.but("page.html", b""), "page.html was changed"),
         "the manifest": (files.but("manifest.json", files.content["manifest.json"] + b"\n"), "ssh-keygen"),
+        "a checkpoint of another form": (files.but("checkpoint", b"no checkpoint"), "NOT VALID: ValueError"),
+        "more behind the signature": (
+            files.but("manifest.json.sig", files.content["manifest.json.sig"] + b"more\n"),
+            "something is behind the signature",
+        ),
+        **{name: (forged, "another key made the manifest") for name, forged in by_another_key(files).items()},
     }
     for number, (what, (forged, text)) in enumerate(forgeries.items()):
         status, said = check(forged, tmp_path / str(number))
