@@ -9,6 +9,10 @@ from config.errors import ConflictError, InvalidInputError, NotFoundError
 from spaces.policy.records import Admission, Charter, RoomKind
 
 
+LONG_AGO: Millis = 0
+"""A time that is over on every clock."""
+
+
 class Phase(StrEnum):
     """``open``: vendors are named; ``pitch``: they are in; ``deliberation``: they are out, until ``decided``."""
 
@@ -289,11 +293,19 @@ def charters_of(committee: Committee, names: Mapping[str, str], room_version: st
 
 
 def _pitch(charter: Charter, committee: Committee, vendor: Vendor) -> Charter:
-    """With the vendor in it from the beginning of the pitches until the room is cleared; frozen from then on."""
+    """With the vendor in it from the beginning of the pitches until the room is cleared; frozen from then on.
+
+    A phase that was recorded rests on no clock any more: one that is set back, or is behind the hub's, would let
+    vendors in again.
+    """
+    if committee.phase not in (Phase.OPEN, Phase.PITCH):
+        over = Admission(company=vendor.company, not_after=LONG_AGO)
+        return replace(charter, admits=(*charter.admits, over), frozen_from=LONG_AGO)
     frozen = replace(charter, frozen_from=committee.clear_at)
     if committee.pitch_at is None:
         return frozen
-    guest = Admission(company=vendor.company, not_before=committee.pitch_at, not_after=committee.clear_at)
+    begins = committee.pitch_at if committee.phase is Phase.OPEN else None
+    guest = Admission(company=vendor.company, not_before=begins, not_after=committee.clear_at)
     return replace(frozen, admits=(*charter.admits, guest))
 
 
