@@ -296,11 +296,14 @@ def _pitch(charter: Charter, committee: Committee, vendor: Vendor) -> Charter:
     """With the vendor in it from the beginning of the pitches until the room is cleared; frozen from then on.
 
     A phase that was recorded rests on no clock any more: one that is set back, or is behind the hub's, would let
-    vendors in again.
+    vendors in again. Members who declared since are not in it: they could read nothing there, and a client of the
+    vendor's that catches up is told by Synapse who is in a room that it was put out of.
     """
     if committee.phase not in (Phase.OPEN, Phase.PITCH):
         over = Admission(company=vendor.company, not_after=LONG_AGO)
-        return replace(charter, admits=(*charter.admits, over), frozen_from=LONG_AGO)
+        late = {member.user_id for member in committee.members if _came_late(member, committee.clear_at)}
+        heard = (item for item in charter.admits if item.person not in late)
+        return replace(charter, admits=(*heard, over), frozen_from=LONG_AGO)
     frozen = replace(charter, frozen_from=committee.clear_at)
     if committee.pitch_at is None:
         return frozen
@@ -313,6 +316,10 @@ def kept(charter: Charter, before: Charter, committee: Committee) -> Charter:
     """With what others than the committee put into it: a legal hold, and, while vendors are in, the helper."""
     accounts = before.accounts if committee.phase is Phase.PITCH else ()
     return replace(charter, held=before.held, accounts=accounts)
+
+
+def _came_late(member: Member, clear_at: Millis | None) -> bool:
+    return clear_at is not None and member.declared_at is not None and member.declared_at > clear_at
 
 
 def keys_of(committee: Committee) -> Sequence[tuple[str, RoomKind]]:

@@ -51,7 +51,8 @@ async def test_a_clearing_killed_at_any_durable_step_happened_or_did_not(
 ) -> None:
     async with start_fake_hub(tmp_path, database_url) as hub:
         scene = await pitching(hub)
-        chair, before = await chair_of(hub), ("pitch", [], {False})
+        chair = await chair_of(hub)
+        before: tuple[str, list[str], set[bool]] = ("pitch", [], {False})
         assert await seen(hub) == before
         steps = Steps(0)
         while (found := await seen(hub)) == before:

@@ -178,6 +178,21 @@ def test_a_pitch_room_has_its_vendor_from_the_pitch_until_the_clearing(
     assert found.companies == ("adatum", "contoso")
 
 
+@pytest.mark.parametrize("committee", [CLEARED, DECIDED])
+def test_who_declares_after_the_clearing_is_in_no_pitch_room(committee: Committee) -> None:
+    """Synapse tells a client that was put out of a room, and catches up, who is in it."""
+    late = Member(person="prs_eve", user_id="@eve:hub.test")
+    for declared_at, inside in ((NOW + 10, True), (NOW + 11, False)):
+        enlarged = committee.add_member(late).declare("prs_eve", Declared.NONE, declared_at)
+        found = {key: charter(enlarged, key).admits for key in ("rm_space", "rm_delib", "rm_a", "rm_f")}
+        eve = Admission(company="contoso", person="@eve:hub.test")
+        assert {key: eve in admits for key, admits in found.items()} == {
+            **dict.fromkeys(("rm_space", "rm_delib"), True),
+            **dict.fromkeys(("rm_a", "rm_f"), inside),
+        }
+        assert set(BUYERS) <= set(found["rm_a"])
+
+
 @pytest.mark.parametrize("committee", [CLEARED, DECIDED, PLANNED.at(NOW + 10)])
 @pytest.mark.parametrize("clock", [0, NOW - DAY, NOW, NOW + 9, NOW + 10, NOW + DAY])
 def test_no_clock_takes_a_clearing_back(committee: Committee, clock: int) -> None:
