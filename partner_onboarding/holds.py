@@ -1,4 +1,4 @@
-"""Legal holds: placed on a partnership, a committee or a person, lifted again. A change and its entry are one transaction.
+"""Legal holds: placed on a partnership, committee or person, lifted again. A change and its entry are one transaction.
 
 While a hold stands, nothing that it covers is taken back or deleted: the guard refuses it from the charters' and the
 person's documents, which say ``held``.

@@ -8,7 +8,6 @@ from config.clock import Millis, iso
 from config.errors import ConflictError, InvalidInputError, NotFoundError
 from spaces.policy.records import Admission, Charter, RoomKind
 
-
 LONG_AGO: Millis = 0
 """A time that is over on every clock."""
 
