@@ -116,7 +116,7 @@ def test_a_partnership_from_first_to_last(
     )
     shown = run("room", "show", room["key"]).out
     assert "encryption  end to end, from creation" in shown
-    assert "state        as its charter says" in shown
+    assert "state       as its charter says" in shown
     ran = run("person", "suspend", f"bob@{acme}.example", "--reason", "left", "--yes")
     assert ran.out == "Bob is suspended; the homeserver enforces it now.\n"
     assert (
