@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from tests.e2e.test_committee import settled
 from tests.e2e.told import LOOKS
 from tests.helper.conversation import signed_in
 from tests.live import LiveHub, User, until
+
+pytestmark = pytest.mark.long
 
 IDS = re.compile(r"[!$][A-Za-z0-9_-]{43}|rm_[a-z0-9]{16}")
 """Ids of rooms and events, keys of charters."""
