@@ -193,9 +193,15 @@ def _copy() -> Iterator[_Copy]:
 
 
 async def _of_room(db: Database, scope: Scope, before: int) -> AsyncIterator[list[EntryRow]]:
-    """Every entry of a room in front of position ``before``, in order, some at a time."""
-    async for rows in _pages(db, before, kind=None, room=scope.id):
-        yield rows
+    """Every entry of a room in front of position ``before``, in order, some at a time.
+
+    What an outsider tried there is found by the room, and is none of the room's entries: else whoever was put out could
+    spoil the proof by asking to be let in.
+    """
+    async for found in _pages(db, before, kind=None, room=scope.id):
+        rows = [row for row in found if scope.holds(json.loads(row.body))]
+        if rows:
+            yield rows
 
 
 async def _of_kind(db: Database, kind: str, before: int) -> AsyncIterator[EntryRow]:

@@ -53,6 +53,8 @@ HARDENING: dict[str, Any] = {
     "url_preview_enabled": False,
     "enable_authenticated_media": True,
     "report_stats": False,
+    # Synapse never forgets here who shared a room once, and would give their keys to somebody who was put out of it.
+    "caches": {"per_cache_factors": {"does_pair_of_users_share_a_room_joined_or_invited": 0}},
     "experimental_features": {
         "msc4263_limit_key_queries_to_users_who_share_rooms": True,
         "msc4277_enabled": True,  # a report is answered alike whether what it is about exists or not

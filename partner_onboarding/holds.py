@@ -1,4 +1,4 @@
-"""Legal holds: placed on a partnership or a person, lifted again. A change and its entry are one transaction.
+"""Legal holds: placed on a partnership, committee or person, lifted again. A change and its entry are one transaction.
 
 While a hold stands, nothing that it covers is taken back or deleted: the guard refuses it from the charters' and the
 person's documents, which say ``held``.
@@ -30,14 +30,18 @@ class HoldService:
         self._new_id = new_id
 
     async def place(self, *, partnership: str | None, person: str | None, reason: str, actor: str) -> Hold:
-        """Begin a hold on a partnership, open or closed, or on a person, by id, address or account.
+        """Begin a hold on a partnership or committee, open or closed, or on a person, by id, address or account.
+
+        ``partnership`` is the id of either of the two.
 
         Raises:
             InvalidInputError: Not exactly one of the two is named.
-            NotFoundError: There is no such partnership or person.
+            NotFoundError: There is no such partnership, committee or person.
         """
         if (partnership is None) == (person is None):
-            raise InvalidInputError("a hold covers a partnership or a person: name one of them", field="partnership")
+            raise InvalidInputError(
+                "a hold covers a partnership, a committee or a person: name one of them", field="partnership"
+            )
         async with self._db.begin() as tx:
             hold = Hold(
                 id=self._new_id("hld"),
@@ -92,7 +96,10 @@ class HoldService:
     async def _spread_rooms(self, tx: AsyncConnection, partnership: str, *, held: bool) -> tuple[str, ...]:
         engagement = await EngagementStore(tx).get(partnership)
         if engagement is None:
-            raise NotFoundError(f"no partnership {partnership!r}", hint="conclave partnership list")
+            raise NotFoundError(
+                f"no partnership or committee {partnership!r}",
+                hint="conclave partnership list, or conclave committee list",
+            )
         charters = await DocumentStore(tx).charters(
             [room.key for room in await RoomStore(tx).of_engagement(partnership)]
         )

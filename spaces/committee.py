@@ -8,6 +8,9 @@ from config.clock import Millis, iso
 from config.errors import ConflictError, InvalidInputError, NotFoundError
 from spaces.policy.records import Admission, Charter, RoomKind
 
+LONG_AGO: Millis = 0
+"""A time that is over on every clock."""
+
 
 class Phase(StrEnum):
     """``open``: vendors are named; ``pitch``: they are in; ``deliberation``: they are out, until ``decided``."""
@@ -289,11 +292,22 @@ def charters_of(committee: Committee, names: Mapping[str, str], room_version: st
 
 
 def _pitch(charter: Charter, committee: Committee, vendor: Vendor) -> Charter:
-    """With the vendor in it from the beginning of the pitches until the room is cleared; frozen from then on."""
+    """With the vendor in it from the beginning of the pitches until the room is cleared; frozen from then on.
+
+    A phase that was recorded rests on no clock any more: one that is set back, or is behind the hub's, would let
+    vendors in again. Members who declared since are not in it: they could read nothing there, and a client of the
+    vendor's that catches up is told by Synapse who is in a room that it was put out of.
+    """
+    if committee.phase not in (Phase.OPEN, Phase.PITCH):
+        over = Admission(company=vendor.company, not_after=LONG_AGO)
+        late = {member.user_id for member in committee.members if _came_late(member, committee.clear_at)}
+        heard = (item for item in charter.admits if item.person not in late)
+        return replace(charter, admits=(*heard, over), frozen_from=LONG_AGO)
     frozen = replace(charter, frozen_from=committee.clear_at)
     if committee.pitch_at is None:
         return frozen
-    guest = Admission(company=vendor.company, not_before=committee.pitch_at, not_after=committee.clear_at)
+    begins = committee.pitch_at if committee.phase is Phase.OPEN else None
+    guest = Admission(company=vendor.company, not_before=begins, not_after=committee.clear_at)
     return replace(frozen, admits=(*charter.admits, guest))
 
 
@@ -301,6 +315,10 @@ def kept(charter: Charter, before: Charter, committee: Committee) -> Charter:
     """With what others than the committee put into it: a legal hold, and, while vendors are in, the helper."""
     accounts = before.accounts if committee.phase is Phase.PITCH else ()
     return replace(charter, held=before.held, accounts=accounts)
+
+
+def _came_late(member: Member, clear_at: Millis | None) -> bool:
+    return clear_at is not None and member.declared_at is not None and member.declared_at > clear_at
 
 
 def keys_of(committee: Committee) -> Sequence[tuple[str, RoomKind]]:

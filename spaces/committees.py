@@ -112,9 +112,8 @@ class CommitteeService:
             WallError: A wall stands between it and another company of the committee.
             ConclaveError: See :meth:`spaces.committee.Committee.add_vendor`.
         """
-        now = self._clock()
         async with self._db.begin() as tx:
-            before = await self._locked(tx, committee_id, now)
+            before, now = await self._locked(tx, committee_id)
             after = before.add_vendor(Vendor(company=company, pitch=self._new_key()))
             await self._company(tx, company, now)
             await check_walls(tx, {after.buyer, *(vendor.company for vendor in after.vendors)})
@@ -278,7 +277,7 @@ class CommitteeService:
             due = await CommitteeStore(connection).due(self._clock())
         for committee_id in due:
             async with self._db.begin() as tx:
-                await self._locked(tx, committee_id, self._clock())
+                await self._locked(tx, committee_id)
         return due
 
     # --- how it is done
@@ -286,17 +285,21 @@ class CommitteeService:
     async def _change(
         self, committee_id: str, change: Callable[[Committee, Millis], tuple[Committee, list[Draft]]]
     ) -> Committee:
-        now = self._clock()
         async with self._db.begin() as tx:
-            after, drafts = change(await self._locked(tx, committee_id, now), now)
+            before, now = await self._locked(tx, committee_id)
+            after, drafts = change(before, now)
             await self._save(tx, after, now, drafts)
         return after
 
-    async def _locked(self, tx: AsyncConnection, committee_id: str, now: Millis) -> Committee:
-        """The committee, nobody else's to change; phases that began by time are recorded first."""
+    async def _locked(self, tx: AsyncConnection, committee_id: str) -> tuple[Committee, Millis]:
+        """The committee, nobody else's to change, and the time; phases that began by time are recorded first.
+
+        The clock is read once the lock is held: who waited for it may have waited past the end of a phase.
+        """
         before = await CommitteeStore(tx).get(committee_id, lock=True)
         if before is None:
             raise _unknown(committee_id)
+        now = self._clock()
         after = before.at(now)
         if after.phase is not before.phase:
             drafts = []
@@ -306,7 +309,7 @@ class CommitteeService:
             if after.phase is Phase.DELIBERATION:
                 drafts += cleared(after, system_actor("hub"), timed=True)
             await self._save(tx, after, now, drafts)
-        return after
+        return after, now
 
     async def _save(self, tx: AsyncConnection, after: Committee, now: Millis, drafts: Sequence[Draft]) -> None:
         await self._enter(tx, after)

@@ -57,7 +57,10 @@ class PlanService:
         if engagement is not None:
             async with self._db.read() as connection:
                 if await EngagementStore(connection).get(engagement) is None:
-                    raise NotFoundError(f"no partnership {engagement!r}", hint="conclave partnership list")
+                    raise NotFoundError(
+                        f"no partnership or committee {engagement!r}",
+                        hint="conclave partnership list, or conclave committee list",
+                    )
             return self._plans(await self._reconciler.situation([engagement]))
         found: list[RoomPlan] = []
         after = ""

@@ -9,7 +9,7 @@ from partner_onboarding.hold_store import Hold
 
 
 async def place_hold(call: Call[NoQuery, HoldPlace]) -> HoldChanged:
-    """Begin a legal hold on a partnership or a person: what was said there stays, and so do rooms and account."""
+    """Begin a legal hold on a partnership, committee or person: what was said there stays, so do rooms and account."""
     body = call.body
     hold = await call.services.holds.place(
         partnership=body.partnership, person=body.person, reason=body.reason, actor=call.actor

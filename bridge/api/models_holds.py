@@ -12,7 +12,7 @@ class _Model(BaseModel):
 class HoldPlace(_Model):
     """A legal hold to begin, on one of the two."""
 
-    partnership: Text | None = None
+    partnership: Text | None = Field(default=None, description="id of a partnership or committee")
     person: Text | None = Field(default=None, description="id, e-mail address or Matrix user id")
     reason: Text
 

@@ -232,7 +232,7 @@ async def _detail(call: Call[Any, Any], engagement_id: str, *, enforced: bool) -
 
 
 async def list_rooms(call: Call[PageQuery, NoBody]) -> Page[RoomView]:
-    """Managed rooms, those of one partnership together, its Space first."""
+    """Managed rooms, those of one engagement together, its Space first."""
     engagement, _, position = after(call.query).rpartition("/")
     place = (engagement, int(position) if position.isascii() and position.isdecimal() and len(position) < 9 else -1)
     rows = await call.services.partnerships.rooms(after=place, limit=call.query.limit + 1)

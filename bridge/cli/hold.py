@@ -23,16 +23,18 @@ APPS = {"hold": app}
 def place(
     ctx: typer.Context,
     reason: Annotated[str, typer.Option(help="Kept in the ledger.")],
-    partnership: Annotated[str | None, typer.Option(help="The partnership's id.", show_default=False)] = None,
+    partnership: Annotated[
+        str | None, typer.Option(help="The id of a partnership or committee.", show_default=False)
+    ] = None,
     person: Annotated[
         str | None, typer.Option(help="Id, e-mail address or Matrix user id.", show_default=False)
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Begin a hold on a partnership or a person."""
+    """Begin a hold on a partnership, a committee or a person."""
     if (partnership is None) == (person is None):
         raise CallFailedError(
-            "a hold covers a partnership or a person: name one of them",
+            "a hold covers a partnership, a committee or a person: name one of them",
             code="invalid_input",
             hint="conclave hold place --partnership ID --reason TEXT",
             usage=True,
@@ -72,7 +74,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 def _covers(row: dict[str, Any]) -> str:
-    return f"partnership {row['partnership']}" if row["person"] is None else f"person {row['person']}"
+    return f"engagement {row['partnership']}" if row["person"] is None else f"person {row['person']}"
 
 
 def _changed(answer: dict[str, Any], as_json: bool, done: str) -> None:

@@ -20,7 +20,9 @@ MARKS = {"done": "✓", "done already": "·", "failed": "✗"}
 
 def plan(
     ctx: typer.Context,
-    engagement: Annotated[str | None, typer.Option(help="Only this partnership.", show_default=False)] = None,
+    engagement: Annotated[
+        str | None, typer.Option(help="Only this partnership or committee.", show_default=False)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the plan to a file.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
@@ -70,7 +72,7 @@ def _apply(client: HubClient, part: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _parts(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The plan in parts of some twenty rooms, those of one partnership together, so that no call takes long."""
+    """The plan in parts of some twenty rooms, those of one engagement together, so that no call takes long."""
     rooms: list[dict[str, Any]] = []
     for room in found["rooms"]:
         if len(rooms) >= ROOMS_AT_ONCE and room["engagement"] != rooms[-1]["engagement"]:

@@ -21,14 +21,14 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
         [
             ("name", lambda row: row["name"]),
             ("kind", lambda row: row["kind"]),
-            ("partnership", lambda row: row["engagement"]),
+            ("engagement", lambda row: row["engagement"]),
             ("people", lambda row: str(row["members"])),
             ("recording", lambda row: row["recording"]),
             ("state", lambda row: row["problem"] or ("ready" if row["settled"] else "being set up")),
             ("room", lambda row: row["room_id"] or "–"),
             ("key", lambda row: row["key"]),
         ],
-        "No room yet. Next: conclave partnership open COMPANY --team TEAM",
+        "No room yet. Next: conclave partnership open COMPANY --team TEAM, or conclave committee open NAME",
     )
 
 
@@ -46,7 +46,7 @@ def show_(
             ("name", found["name"]),
             ("kind", found["kind"]),
             ("topic", found["topic"]),
-            ("partnership", found["engagement"]),
+            ("engagement", found["engagement"]),
             ("room", found["room_id"] or "not made yet"),
             ("key", found["key"]),
             ("version", found["room_version"]),

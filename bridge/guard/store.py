@@ -6,7 +6,7 @@ of its databases. Nothing here imports Synapse.
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -253,6 +253,20 @@ def acknowledge_batch(txn: Cursor, batch: str, now: int) -> None:
     )
 
 
-def now_ms() -> int:
-    """Milliseconds since the epoch, by this machine's clock."""
-    return time.time_ns() // 1_000_000
+class SteadyTime:
+    """Milliseconds since the epoch by this machine's clock, never less than before in one process.
+
+    A clock that is set back opens nothing again that time has closed.
+    """
+
+    def __init__(self, source: Callable[[], int] = time.time_ns) -> None:
+        self._source = source
+        self._last = 0
+
+    def __call__(self) -> int:
+        """The time."""
+        self._last = max(self._last, self._source() // 1_000_000)
+        return self._last
+
+
+now_ms = SteadyTime()

@@ -122,7 +122,7 @@ def rules(rooms: Sequence[SeenRoom]) -> str:
     """What holds in ``rooms``, in plain words."""
     talking = [room for room in rooms if room.kind is RoomKind.ROOM]
     if not talking:
-        return "You are in no room yet. A partner manager of the host company opens partnerships."
+        return "You are in no room yet. A partner manager of the host company opens partnerships and committees."
     parts = [_rules_of(room) for room in talking[:MAX_ROOMS]]
     if len(talking) > MAX_ROOMS:
         parts.append(f"… and {len(talking) - MAX_ROOMS} more rooms.")

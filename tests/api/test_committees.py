@@ -247,6 +247,17 @@ async def test_what_cannot_be_opened(scene: Scene, change: dict[str, Any], statu
     assert (await scene.hub.request("GET", "/v1/committees/erp")).status == 404
 
 
+async def test_the_host_is_no_vendor(scene: Scene) -> None:
+    """Whoever holds a role at the hub sees every committee, and so every rival."""
+    buyer = scene.people["adatum"]
+    body = {"id": "erp", "title": "ERP", "buyer": "adatum", "chair": buyer, "members": [buyer]}
+    await scene.hub.api("POST", "/v1/committees", body)
+    answer = await scene.hub.request("POST", "/v1/committees/erp/vendors", {"vendor": "contoso"})
+    text = "contoso is the host of this hub, whose roles see every committee: it cannot be a vendor"
+    assert (answer.status, answer.body["detail"]) == (409, text)
+    assert (await scene.hub.api("GET", "/v1/committees/erp"))["vendors"] == []
+
+
 async def test_a_company_with_a_homeserver_of_its_own_takes_no_part(tmp_path: Path, database_url: str) -> None:
     """It would keep a copy of the pitch room that nobody could freeze."""
     federation = FederationSettings(servers=("remote.example",))

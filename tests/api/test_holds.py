@@ -77,7 +77,7 @@ async def test_a_hold_covers_one_thing(sqlite_hub: FakeHub, body: dict[str, str]
     answer = await sqlite_hub.request("POST", "/v1/holds", {"reason": "x", **body}, token=token)
     assert (answer.status, answer.body["detail"]) == (
         422,
-        "a hold covers a partnership or a person: name one of them",
+        "a hold covers a partnership, a committee or a person: name one of them",
     )
 
 

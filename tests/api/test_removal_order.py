@@ -93,6 +93,27 @@ async def test_it_is_ordered_made_and_valid(scene: Removing) -> None:
     assert [line.partition(" was ")[2] for line in found] == ["sent with a session from before the vendor left"]
 
 
+async def test_a_vendor_that_asks_to_be_let_in_does_not_spoil_the_proof(scene: Removing) -> None:
+    """What an outsider tried in a room is none of the room's entries, though the ledger finds it by the room."""
+    await scene.act("clear")
+    scene.hub.clock.now += HOUR
+    await scene.hub.settle()
+    rooms = await scene.rooms()
+    tried = {"act": "m.room.member/join", "count": 1, "minute": scene.hub.clock.now, "code": "COMPANY_NOT_ADMITTED"}
+    acts = [
+        {**tried, "actor": scene.people[who], "room": rooms[room]}
+        for who, room in (("adatum", DELIBERATION), ("adatum", PITCH), ("fabrikam", PITCH), ("fabrikam", DELIBERATION))
+    ]
+    token = scene.hub.state.token("guard_token")
+    answer = await scene.hub.request("PUT", "/_conclave/guard/v1/refusals/1", {"refusals": acts}, token=token)
+    assert answer.status == 200, answer
+    order = await scene.order()
+    files = await scene.fetched(order.body["entry"])
+    assert (await scene.checked(files)).shows.findings == []
+    assert len(await scene.hub.entries("guard.refused")) == len(acts)
+    assert not any(b"fabrikam" in data for data in files.content.values()), "nor name who else tried"
+
+
 async def test_what_was_handed_in_before_is_waited_for(scene: Removing) -> None:
     """Everybody is out, and the hub knows; the log does not have all of it yet."""
     await scene.act("clear")

@@ -115,8 +115,8 @@ def test_a_partnership_from_first_to_last(
         one for one in run("room", "list", "--json").data if one["engagement"] == acme and one["kind"] == "room"
     )
     shown = run("room", "show", room["key"]).out
-    assert "encryption   end to end, from creation" in shown
-    assert "state        as its charter says" in shown
+    assert "encryption  end to end, from creation" in shown
+    assert "state       as its charter says" in shown
     ran = run("person", "suspend", f"bob@{acme}.example", "--reason", "left", "--yes")
     assert ran.out == "Bob is suspended; the homeserver enforces it now.\n"
     assert (

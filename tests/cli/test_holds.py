@@ -37,7 +37,9 @@ def test_a_limit_is_given_changed_and_taken_away(run: Run, names: Callable[[str]
 def test_a_hold_is_of_one_thing(run: Run) -> None:
     ran = run("hold", "place", "--reason", "x")
     assert ran.status == 2
-    assert ran.err.startswith("conclave: a hold covers a partnership or a person: name one of them\n  next: ")
+    assert ran.err.startswith(
+        "conclave: a hold covers a partnership, a committee or a person: name one of them\n  next: "
+    )
 
 
 def test_an_administrator_places_no_holds(run: Run) -> None:

@@ -182,6 +182,7 @@ async def test_what_was_said_and_not_recorded_is_said_once(hearing: Hearing) -> 
 
 
 @pytest.mark.synapse
+@pytest.mark.long
 async def test_a_homeserver_that_was_restarted_in_between_still_knows_the_message(tmp_path: Path) -> None:
     async with start_live_hub(tmp_path / "hub") as live:
         committee = await in_pitch(live)

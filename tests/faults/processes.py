@@ -94,13 +94,17 @@ class Processes:
             found.setdefault(room_id, []).append(event_id)
         return found
 
-    def recorded(self) -> dict[str, list[str]]:
-        """Room id → event ids in the order of the ledger, from the hub's database."""
+    def entries(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """The ledger's entries, of one kind or all, from the hub's database."""
         with sqlite3.connect(f"file:{self.state.database}?mode=ro", uri=True) as connection:
             rows = connection.execute("SELECT body FROM ledger_entry ORDER BY position").fetchall()
+        found = [json.loads(body) for (body,) in rows]
+        return [entry for entry in found if kind in (None, entry["kind"])]
+
+    def recorded(self) -> dict[str, list[str]]:
+        """Room id → event ids in the order of the ledger."""
         found: dict[str, list[str]] = {}
-        for (body,) in rows:
-            entry: dict[str, Any] = json.loads(body)
+        for entry in self.entries():
             if entry["source"] == "homeserver":
                 found.setdefault(entry["room"], []).append(entry["data"]["event_id"])
         return found

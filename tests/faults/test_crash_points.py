@@ -35,8 +35,8 @@ from tests.faults.crash_points import DyingShutil, Killed, Steps, dying
 from tests.ledger import LOG_KEY, OPENED, ORIGIN, Files, Handed, export, sample
 
 LEAST = 200
-SAMPLED = 9
-"""``make test`` takes every ninth point, ``make test-long`` all of them."""
+SAMPLED = 15
+"""``make test`` takes every fifteenth point, ``make test-long`` all of them."""
 TABLES = (inbox, inbox_source, *(table for name, table in metadata.tables.items() if name.startswith("ledger_")))
 HANDED: list[Handed] = [("hub", OPENED), *sample(35)]
 BATCH = 6

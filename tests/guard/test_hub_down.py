@@ -20,7 +20,7 @@ from spaces.store import DocumentStore
 from tests.guard.test_time import charter_of
 from tests.live import NO_LIMITS, PATIENCE_S, LiveHub, Scene, live_settings, until
 
-pytestmark = pytest.mark.synapse
+pytestmark = [pytest.mark.synapse, pytest.mark.long]
 
 SOON_MS = 10_000
 

@@ -7,7 +7,7 @@ import pytest
 from tests.helper.conversation import check, signed_in
 from tests.live import LiveHub, start_live_hub, until
 
-pytestmark = pytest.mark.synapse
+pytestmark = [pytest.mark.synapse, pytest.mark.long]
 
 
 async def says_trouble(live: LiveHub) -> bool:

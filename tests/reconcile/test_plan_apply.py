@@ -171,7 +171,7 @@ async def test_a_plan_of_another_form_or_hub_is_refused(manual: FakeHub, change:
 async def test_the_whole_hub_in_one_plan_and_an_engagement_that_is_none(manual: FakeHub) -> None:
     assert (await manual.api("GET", "/v1/plan"))["rooms"] == (await plan(manual))["rooms"]
     answer = await manual.request("GET", "/v1/plan?engagement=none")
-    assert (answer.status, answer.body["detail"]) == (404, "no partnership 'none'")
+    assert (answer.status, answer.body["detail"]) == (404, "no partnership or committee 'none'")
 
 
 async def test_in_continuous_mode_there_is_nothing_to_plan(fake_hub: FakeHub) -> None:

@@ -45,6 +45,11 @@ The proxy also has no way to Synapse's administration, the guard's and the hub's
 - **How long an answer takes.** A sign-in with a wrong password takes as long for a user who does not exist as for one
   who does: the guard sees to that. Other answers are not made equally slow; they differ by less than the noise of a
   network.
+- **How much happens.** The places in Synapse's streams that `/sync` and `/messages` hand out count the events of the
+  whole homeserver, and some other things. Whoever keeps comparing them learns how busy the hub is; not who, with whom,
+  or where.
+- **Who is in a room, to who was just taken out of it.** A client that syncs from before it was taken out is told to
+  forget the keys of everybody who is in the room by then, and so that they are.
 - **What people tell each other.** The host's people talk to both.
 
 ## The table

@@ -156,7 +156,7 @@ PEOPLE: list[Row] = [
     *_rows(By.SETTING, "POST /users/{user}/report", note="msc4277_enabled: one answer, whether it exists or not",
            body={"reason": "x"}),
     *_rows(By.SETTING, "POST /keys/query", body={"device_keys": {"{user}": []}},
-           note="msc4263_limit_key_queries_to_users_who_share_rooms"),
+           note="msc4263_limit_key_queries_to_users_who_share_rooms, with no cache of who did once"),
     *_rows(By.PROXY, "POST /keys/claim", body={"one_time_keys": {"{user}": {"{device}": "signed_curve25519"}}},
            note="which hands it to the guard: only keys of people who share a room are given. Without it a key is "
            "given to who knows the device id (47 random bits)"),

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from bridge.demo.people import Reader
-from tests.live import PASSWORD, Answer, LiveHub, Scene, User
-from tests.silence.world import World, furnish, upload_picture
+from tests.live import PASSWORD, Answer, LiveHub, Scene, User, until
+from tests.silence.world import World, furnish, upload_keys, upload_picture
 
 _LOOKS = count(1)
 CONTENT = {"algorithm": "m.olm.v1.curve25519-aes-sha2", "hello": "from the other company"}
@@ -111,6 +111,37 @@ async def test_what_a_company_does_is_no_news_to_another(world: World, live: Liv
                           "org.matrix.msc2732.device_unused_fallback_key_types"} == set(), synced  # fmt: skip
     text = json.dumps(synced)
     assert not [secret for secret in world.secrets if secret in text]
+
+
+async def test_how_much_happens_shows_in_the_place_in_the_stream(world: World) -> None:
+    """Open, as ``docs/silence.md`` says. When this fails, Synapse has closed it, and the sentence may go."""
+    since = await now(world.outsider)
+    await world.alice.send_encrypted(world.known["room"])
+    assert await now(world.outsider) != since
+
+
+async def test_keys_follow_who_shares_a_room(live: LiveHub) -> None:
+    """Asked for before, while, and after two people share a room: Synapse would remember its first answer."""
+    team, company = live.fresh("team"), await live.add_company()
+    host, guest = await live.add_person(live.settings.host.id, teams=(team,)), await live.add_person(company)
+    for user in (host, guest):
+        await upload_keys(user, (await user.call("GET", "/account/whoami")).body["device_id"])
+
+    async def seen() -> bool:
+        answer = await guest.call("POST", "/keys/query", {"device_keys": {host.user_id: []}})
+        return bool(answer.body["device_keys"].get(host.user_id))
+
+    assert not await seen()
+    rooms = await live.open_partnership(company, team)
+    assert await seen()
+    await live.api("POST", f"/v1/teams/{team}/leave", {"person": host.person})
+
+    async def alone() -> bool:
+        found = await guest.call("GET", f"/rooms/{quote(rooms['Deals'])}/joined_members")
+        return host.user_id not in found.body["joined"]
+
+    await until(alone)
+    assert not await seen()
 
 
 async def test_news_of_ones_own_arrives(world: World, live: LiveHub) -> None:

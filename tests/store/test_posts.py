@@ -17,6 +17,7 @@ from config.clock import HOUR, MINUTE
 from config.settings import LedgerSettings
 from spaces.gateway import HomeserverRefusedError
 from spaces.policy.checkpoints import CHECKPOINT, checkpoint_size
+from tests.api.test_committees import CRM, Scene
 from tests.fakes.hub import FakeHub, start_fake_hub
 from tests.store.test_rotation import Life
 from tests.store.test_successor import backup, restore, succeed
@@ -149,6 +150,30 @@ async def test_a_closed_engagement_gets_none(fake_hub: FakeHub) -> None:
     assert await posts_of(fake_hub).go_round() == 0
     assert fake_hub.homeserver.calls.count("set_state") == before, "it is not even tried"
     assert shown(fake_hub, rooms["space"]) is None
+
+
+async def test_a_committees_space_gets_it_and_no_room_of_a_vendor(fake_hub: FakeHub) -> None:
+    """The buyers' clients keep copies; a vendor is in no Space, and its room says nothing of the log."""
+    scene = await Scene(fake_hub).make()
+    await scene.ready()
+    await scene.act("start")
+    await scene.inside()
+    fake_hub.clock.now += HOUR
+    assert await a_round(fake_hub) == 1
+    rooms = {room["name"]: room["room_id"] for room in (await fake_hub.api("GET", CRM))["rooms"]}
+    content = shown(fake_hub, rooms.pop("CRM 2027"))
+    assert content is not None
+    assert checkpoint_size(content) is not None
+    assert [shown(fake_hub, room) for room in rooms.values()] == [None] * 3
+    assert await fake_hub.entries("drift.found") == []
+    await scene.act("clear")
+    await scene.inside()
+    fake_hub.clock.now += HOUR
+    assert await a_round(fake_hub) == 1, "in every phase"
+    await fake_hub.api("POST", f"{CRM}/close", {"reason": "over"})
+    await scene.inside()
+    fake_hub.clock.now += HOUR
+    assert await a_round(fake_hub) == 0, "a closed one gets none"
 
 
 async def test_a_homeserver_that_is_down_gets_it_at_the_next_round(fake_hub: FakeHub) -> None:

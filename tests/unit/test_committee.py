@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from config.clock import DAY
 from config.errors import ConflictError, InvalidInputError, NotFoundError
 from spaces.committee import Committee, Declared, Member, Phase, PhaseError, Vendor, charters_of, keys_of
-from spaces.policy.records import Admission, Charter
+from spaces.policy.decide import decide
+from spaces.policy.records import Admission, Charter, CompanyRecord, MappingRoster, PersonRecord, Standing
+from spaces.policy.refusal import Code
+from spaces.policy.rules import EventRequest
 
 NOW = 1_800_000_000_000
 NAMES = {"contoso": "Contoso", "adatum": "Adatum", "fabrikam": "Fabrikam", "litware": "Litware"}
@@ -30,6 +33,7 @@ OPEN = Committee(
     members=(ANN, BEA),
     vendors=(Vendor(company="adatum", pitch="rm_a"), Vendor(company="fabrikam", pitch="rm_f")),
 )
+PLANNED = OPEN.schedule(pitch_at=NOW + 5, clear_at=NOW + 10, now=NOW)
 PITCH = OPEN.start(NOW)
 CLEARED = PITCH.clear(NOW + 10)
 DECIDED = CLEARED.decide("adatum", NOW + 20, standstill_until=NOW + DAY)
@@ -132,6 +136,18 @@ def charter(committee: Committee, key: str) -> Charter:
     return next(item for item in charters_of(committee, NAMES, "12") if item.key == key)
 
 
+BOT = "@conclave:hub.test"
+SEALED = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "AAAA", "session_id": "s"}
+PEOPLE = {"@ann:hub.test": "contoso", "@bea:hub.test": "contoso", "@guest:hub.test": "adatum"}
+ROSTER = MappingRoster(
+    companies={
+        company: CompanyRecord(company=company, name=name, standing=Standing.ACTIVE) for company, name in NAMES.items()
+    },
+    people={
+        user: PersonRecord(user_id=user, person=f"prs_{user[1:4]}", company=company, standing=Standing.ACTIVE)
+        for user, company in PEOPLE.items()
+    },
+)
 BUYERS = tuple(Admission(company="contoso", person=user) for user in ("@ann:hub.test", "@bea:hub.test"))
 
 
@@ -147,9 +163,11 @@ def test_no_vendor_is_in_the_buyers_rooms_in_any_phase(phase: Phase) -> None:
     ("committee", "guests", "frozen_from"),
     [
         (OPEN, (), None),
-        (PITCH, (Admission(company="adatum", not_before=NOW),), None),
-        (CLEARED, (Admission(company="adatum", not_before=NOW, not_after=NOW + 10),), NOW + 10),
-        (DECIDED, (Admission(company="adatum", not_before=NOW, not_after=NOW + 10),), NOW + 10),
+        (PLANNED, (Admission(company="adatum", not_before=NOW + 5, not_after=NOW + 10),), NOW + 10),
+        (PLANNED.at(NOW + 5), (Admission(company="adatum", not_after=NOW + 10),), NOW + 10),
+        (PITCH, (Admission(company="adatum"),), None),
+        (CLEARED, (Admission(company="adatum", not_after=0),), 0),
+        (DECIDED, (Admission(company="adatum", not_after=0),), 0),
     ],
 )
 def test_a_pitch_room_has_its_vendor_from_the_pitch_until_the_clearing(
@@ -158,6 +176,41 @@ def test_a_pitch_room_has_its_vendor_from_the_pitch_until_the_clearing(
     found = charter(committee, "rm_a")
     assert (found.admits, found.frozen_from) == ((*BUYERS, *guests), frozen_from)
     assert found.companies == ("adatum", "contoso")
+
+
+@pytest.mark.parametrize("committee", [CLEARED, DECIDED])
+def test_who_declares_after_the_clearing_is_in_no_pitch_room(committee: Committee) -> None:
+    """Synapse tells a client that was put out of a room, and catches up, who is in it."""
+    late = Member(person="prs_eve", user_id="@eve:hub.test")
+    for declared_at, inside in ((NOW + 10, True), (NOW + 11, False)):
+        enlarged = committee.add_member(late).declare("prs_eve", Declared.NONE, declared_at)
+        found = {key: charter(enlarged, key).admits for key in ("rm_space", "rm_delib", "rm_a", "rm_f")}
+        eve = Admission(company="contoso", person="@eve:hub.test")
+        assert {key: eve in admits for key, admits in found.items()} == {
+            **dict.fromkeys(("rm_space", "rm_delib"), True),
+            **dict.fromkeys(("rm_a", "rm_f"), inside),
+        }
+        assert set(BUYERS) <= set(found["rm_a"])
+
+
+@pytest.mark.parametrize("committee", [CLEARED, DECIDED, PLANNED.at(NOW + 10)])
+@pytest.mark.parametrize("clock", [0, NOW - DAY, NOW, NOW + 9, NOW + 10, NOW + DAY])
+def test_no_clock_takes_a_clearing_back(committee: Committee, clock: int) -> None:
+    """A homeserver's clock may be set back, or be behind the hub's; what is recorded holds on every clock."""
+    found = charter(committee, "rm_a")
+    for user, code in (("@guest:hub.test", Code.NOT_IN_PHASE), ("@ann:hub.test", Code.ROOM_FROZEN)):
+        request = EventRequest(sender=user, type="m.room.encrypted", content=SEALED)
+        refusal = decide(request, found, ROSTER, clock, BOT)
+        assert (refusal and refusal.code) == code, (user, refusal)
+    back = EventRequest(sender=BOT, type="m.room.member", state_key="@guest:hub.test", content={"membership": "invite"})
+    refused = decide(back, found, ROSTER, clock, BOT)
+    assert (refused and refused.code) == Code.NOT_IN_PHASE
+
+
+@pytest.mark.parametrize("clock", [0, NOW - DAY, NOW, NOW + DAY])
+def test_no_clock_puts_a_vendor_out_of_a_pitch_that_has_begun(clock: int) -> None:
+    request = EventRequest(sender="@guest:hub.test", type="m.room.encrypted", content=SEALED)
+    assert decide(request, charter(PITCH, "rm_a"), ROSTER, clock, BOT) is None
 
 
 def test_a_debriefing_is_for_one_vendor() -> None:

@@ -362,3 +362,10 @@ def test_who_thinks_up_new_acts_is_counted_in_few_rows(db: Database) -> None:
     assert sum(item["count"] for item in first) == store.MAX_ROWS + 200
     second = [item for item in first if item["act"] == store.FURTHER]
     assert [(item["room"], item["code"], item["count"]) for item in second] == [("", "PLAINTEXT", 200)]
+
+
+def test_the_guards_time_never_goes_back() -> None:
+    """What time has closed, such as a pitch room, a clock that is set back does not open again."""
+    source = iter([5_000_000, 3_000_000, 5_999_999, 6_000_000])
+    steady = store.SteadyTime(lambda: next(source))
+    assert [steady() for _ in range(4)] == [5, 5, 5, 6]

@@ -48,6 +48,8 @@ from tests.trails import (
 )
 
 FLIPS = 2_000
+SHARES = [4, pytest.param(1, marks=pytest.mark.long)]
+"""``make test`` turns a quarter of the bits over, others in each run; ``make test-long`` all of them."""
 Change = Callable[[list[Any]], list[Any]]
 
 
@@ -272,11 +274,12 @@ def test_every_file_belongs_and_no_other_does(ours: Files) -> None:
         refused(ours.but(name, b"x\n"))
 
 
-def test_every_flipped_bit_is_noticed(ours: Files) -> None:
+@pytest.mark.parametrize("share", SHARES)
+def test_every_flipped_bit_is_noticed(ours: Files, share: int) -> None:
     seed = random.SystemRandom().getrandbits(32)
     chance, names = random.Random(seed), sorted(ours.names())
     survivors = []
-    for _ in range(FLIPS):
+    for _ in range(FLIPS // share):
         name = chance.choice(names)
         turned = bytearray(ours.content[name])
         bit = chance.randrange(8 * len(turned))
