@@ -82,6 +82,11 @@ async def committee_timeline(call: Call[NoQuery, NoBody]) -> Timeline:
 async def add_vendor(call: Call[NoQuery, VendorAdd]) -> CommitteeDetail:
     """Ask a company to pitch: it gets a room with the buyers, where it sees nobody else."""
     await _demand(call)
+    if call.body.vendor == call.services.host:
+        detail = (
+            f"{call.body.vendor} runs the hub, where its people with roles see every committee; it cannot pitch here"
+        )
+        raise InvalidInputError(detail, field="vendor")
     made = await call.services.committees.add_vendor(call.path["committee"], call.body.vendor, actor=call.actor)
     return await _changed(call, made.id)
 

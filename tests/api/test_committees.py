@@ -247,6 +247,16 @@ async def test_what_cannot_be_opened(scene: Scene, change: dict[str, Any], statu
     assert (await scene.hub.request("GET", "/v1/committees/erp")).status == 404
 
 
+async def test_who_runs_the_hub_does_not_pitch_on_it(scene: Scene) -> None:
+    """Its partner managers see every committee, whom it asked, and what it published."""
+    buyer, chair = "adatum", scene.people["adatum"]
+    body = {"id": "erp", "title": "ERP", "buyer": buyer, "chair": chair, "members": [chair]}
+    await scene.hub.api("POST", "/v1/committees", body)
+    answer = await scene.hub.request("POST", "/v1/committees/erp/vendors", {"vendor": "contoso"})
+    assert (answer.status, "runs the hub" in answer.body["detail"]) == (422, True), answer
+    await scene.hub.api("POST", "/v1/committees/erp/vendors", {"vendor": "fabrikam"})
+
+
 async def test_a_company_with_a_homeserver_of_its_own_takes_no_part(tmp_path: Path, database_url: str) -> None:
     """It would keep a copy of the pitch room that nobody could freeze."""
     federation = FederationSettings(servers=("remote.example",))
