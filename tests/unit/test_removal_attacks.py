@@ -11,10 +11,13 @@ from audit.keys import verify_signature
 from audit.parts import DISCLOSURES, VerificationError
 from audit.proof_check import Trust
 from audit.removal import ENROLLED, Removal, RemovalReport
+from audit.removal_export import NotClearedError, judge_stored
 from audit.removal_file import verify_removal
+from audit.store import LedgerStore
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log
 from tests.removals import (
+    ABOUT,
     BOT,
     CLEARED_AT,
     DELIBERATION_ROOM,
@@ -224,6 +227,21 @@ async def test_nobody_is_enrolled_anew_for_the_proof(db: Database, tmp_path: Pat
     files = await removal(ledger, [*story.drafts, ("api", again)], shown, enrol=False)
     with pytest.raises(VerificationError, match="was enrolled only later"):
         check(files)
+
+
+@pytest.mark.parametrize("key", ["rm_p", "rm_d"])
+async def test_the_hub_proves_nothing_of_a_room_that_is_there_twice(db: Database, tmp_path: Path, key: str) -> None:
+    """Which of them the vendor was put out of, and what was said in the other, no proof of one room tells."""
+    story = removed()
+    ledger = await make_log(db, tmp_path, [*enrolments(), *story.drafts])
+    async with db.read() as connection:
+        size = (await LedgerStore(connection).head()).size
+    assert (await judge_stored(db, ABOUT, size, CLEARED_AT)).report.findings == []
+    again = Story()
+    again.create("!again:hub.example", key)
+    await ledger.append(again.drafts)
+    with pytest.raises(NotClearedError, match=f"2 rooms {key}"):
+        await judge_stored(db, ABOUT, size + len(again.drafts), CLEARED_AT)
 
 
 @pytest.mark.parametrize("end", [b"\r", b"\x0b", b"\x0c"])
