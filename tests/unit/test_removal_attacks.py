@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from audit.entry import Draft, person_actor, user_actor
+from audit.entry import Actor, Draft, person_actor, user_actor
 from audit.keys import verify_signature
 from audit.parts import DISCLOSURES, VerificationError
 from audit.proof_check import Trust
@@ -59,12 +60,12 @@ def leave(story: Story) -> None:
         story.member(PITCH_ROOM, "removed", name, CLEARED_AT + 100)
 
 
-def late(kind: str, type_: str, actor: object = ANN) -> Change:
+def late(kind: str, type_: str, actor: Actor = ANN) -> Change:
     """Something that is no encrypted message, in the pitch room, after the clearing, while the vendor is there."""
 
     def change(story: Story) -> None:
         story.clear()
-        story.event(PITCH_ROOM, kind, actor, ts=CLEARED_AT + 50, type=type_)  # type: ignore[arg-type]
+        story.event(PITCH_ROOM, kind, actor, ts=CLEARED_AT + 50, type=type_)
         leave(story)
 
     return change
@@ -85,8 +86,8 @@ async def test_what_the_vendor_could_read_before_it_was_out(db: Database, tmp_pa
     assert said(check(await made(db, tmp_path, story))) == ["$16 came before the vendor was out"]
 
 
-def then(kind: str, room: str, actor: object, **data: object) -> Change:
-    return lambda story: story.event(room, kind, actor, ts=CLEARED_AT + 300, **data)  # type: ignore[arg-type]
+def then(kind: str, room: str, actor: Actor, **data: Any) -> Change:
+    return lambda story: story.event(room, kind, actor, ts=CLEARED_AT + 300, **data)
 
 
 MESSAGE = {"type": "m.room.encrypted", "session_id": "new"}
@@ -152,13 +153,12 @@ async def test_a_helper_that_stays_is_a_finding(db: Database, tmp_path: Path) ->
     assert said(check(await made(db, tmp_path, story))) == ["the helper did not leave it"]
 
 
-def moved(room: str, **other: object) -> Change:
+def moved(room: str, **other: Any) -> Change:
     """``room`` was made as that of others."""
 
     def change(story: Story) -> None:
         story.drafts = [
-            (source, replace(draft, **other) if draft.room == room else draft)  # type: ignore[arg-type]
-            for source, draft in story.drafts
+            (source, replace(draft, **other) if draft.room == room else draft) for source, draft in story.drafts
         ]
 
     return change
