@@ -5,6 +5,7 @@ last. Whatever else tar can hold is refused: nothing is in the file that is not 
 program that unpacks it elsewhere. Who packed a folder with a tar of their own verifies the folder.
 """
 
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ CHUNK = 65_536
 MAX_FILES = 65_536
 END = b"\0" * 2 * BLOCK
 SUFFIX = ".tar"
+_NAME = re.compile(r"[A-Za-z0-9._/-]+")
+"""What names are made of: every program that unpacks reads the same name, and none a drive or its end in it."""
 _KINDS = {
     tarfile.LNKTYPE: "a link",
     tarfile.SYMTYPE: "a link",
@@ -130,7 +133,7 @@ def _member(header: bytes) -> tuple[str, int]:
     if kind != tarfile.REGTYPE:
         raise ArchiveError(f"{printable(name)} is {_KINDS.get(kind, 'no regular file')}")
     path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or path.as_posix() != name or "\\" in name:
+    if not _NAME.fullmatch(name) or path.is_absolute() or ".." in path.parts or path.as_posix() != name:
         raise ArchiveError(f"the name {printable(name)} leads elsewhere, or is not written in its one form")
     digits = header[124:135]
     if not digits.isdigit() or set(digits) & set(b"89") or tar_header(name, int(digits, 8)) != header:

@@ -8,6 +8,7 @@ they are. The hub judges what it has stored, before it writes a proof; whoever v
 What is judged is what the log says. Whether a client kept a copy of what it had seen, no log can tell.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -23,8 +24,12 @@ HUB = {"system": "conclave"}
 HELPER, THE_HELPER = {"system": "conclave-helper"}, "the helper"
 INSIDE = frozenset({"member.joined", "member.updated", "member.invited", "member.knocked"})
 OUTSIDE = frozenset({"member.left", "member.removed", "member.banned"})
+SPEECH = frozenset({"message.sent", "message.redacted", "reaction.sent", "state.changed", "event.sent"})
+"""What somebody puts into a room for others to see."""
 SHORT = "the proof is not one of this removal, or something was left out of it"
 REMOVAL = "removal"
+_ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
+"""The id of a company or committee: no two of them look alike, and none looks like anything else."""
 
 Entry = tuple[int, Mapping[str, Any]]
 
@@ -43,7 +48,7 @@ class Removal:
     def parse(cls, text: str) -> "Removal | None":
         """The removal that is written so; ``None`` where none is."""
         kind, *names = text.split(":")
-        return cls(*names) if kind == REMOVAL and len(names) == 2 and all(names) else None
+        return cls(*names) if kind == REMOVAL and len(names) == 2 and all(map(_ID.fullmatch, names)) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ def judge_removal(
         buyer = [company for company in entry.get("companies", ()) if company != data["vendor"]]
         if len(buyer) != 1 or (data["committee"], data["vendor"]) != (about.committee, about.vendor):
             raise _short(f"entry {cleared:,}", f"does not say that {about.vendor} was put out of {about.committee}")
+        _check_id(cleared, buyer[0])
         report = RemovalReport(
             committee=about.committee,
             vendor=about.vendor,
@@ -125,8 +131,7 @@ def judge_removal(
             whole_until=whole_until,
             enrolled=_enrolled(facts),
         )
-        companies = {person: company for person, (company, _) in report.enrolled.items()}
-        left = _judge_pitch(report, iter(pitch.entries), companies, data["pitch"])
+        left = _judge_pitch(report, iter(pitch.entries), data["pitch"])
         _judge_deliberation(report, iter(deliberation.entries), data["deliberation"], left)
         _check_spare(facts, left.people | set(report.members))
     except (KeyError, TypeError, AttributeError) as error:
@@ -138,26 +143,29 @@ def judge_removal(
 class _Left:
     """Who of the vendor is in the pitch room, which sessions were used while any of them was, and who ever was in.
 
-    ``companies`` has whose each is; ``people`` are all who ever were, ``guests`` those of the vendor.
+    ``people`` are all who ever were, ``guests`` those of the vendor; ``helper``: it is in.
     """
 
-    companies: Mapping[str, str]
+    helper: bool = False
     inside: set[str] = field(default_factory=set)
     people: set[str] = field(default_factory=set)
     guests: set[str] = field(default_factory=set)
     sessions: dict[str, int] = field(default_factory=dict)
 
 
-def _judge_pitch(report: RemovalReport, entries: Iterator[Entry], companies: Mapping[str, str], key: str) -> _Left:
+def _judge_pitch(report: RemovalReport, entries: Iterator[Entry], key: str) -> _Left:
     """The vendor's people in and out, the history, the sessions; returns what must not be used any more."""
-    left = _Left(companies)
+    left = _Left()
     for position, body, after in _after(report, _room(report, entries, report.pitch, key)):
         if body["kind"] in INSIDE | OUTSIDE:
             _pitch_member(report, left, body, position, after=after)
-        elif body["kind"] == "message.sent":
+            continue
+        if after:
+            _pitch_after(report, left, body, position)
+        if body["kind"] == "message.sent":
             _pitch_message(report, left, body, position, after=after)
-        elif body["data"].get("type") == "m.room.encryption" and after:
-            report.findings.append(f"entry {position:,}: the room's encryption was changed after the clearing")
+    if left.helper:
+        report.findings.append(f"{report.pitch}: {THE_HELPER} did not leave it")
     if not left.guests:
         raise _short(str(report.pitch), f"nobody of {report.vendor} was ever in it")
     if left.inside:
@@ -168,8 +176,10 @@ def _judge_pitch(report: RemovalReport, entries: Iterator[Entry], companies: Map
 
 def _pitch_member(report: RemovalReport, left: _Left, body: Mapping[str, Any], position: int, *, after: bool) -> None:
     """Somebody comes to the pitch room or goes; the helper says there what is published, until the clearing."""
-    person, company = _whose(body, position, left.companies)
+    person, company = _whose(report, body, position)
     left.people.add(person)
+    if person == THE_HELPER:
+        left.helper = body["kind"] in INSIDE
     if company == report.vendor:
         left.guests.add(person)
         _move(report, left, body, position, person, after=after)
@@ -181,12 +191,41 @@ def _pitch_member(report: RemovalReport, left: _Left, body: Mapping[str, Any], p
 
 def _pitch_message(report: RemovalReport, left: _Left, body: Mapping[str, Any], position: int, *, after: bool) -> None:
     """A message in the pitch room: its session is one of those seen before, unless the vendor is out for good."""
-    if after and left.inside:
-        report.findings.append(f"entry {position:,}: {body['data']['event_id']} was sent before the vendor was out")
     if left.inside or not after:
         left.sessions.setdefault(_session(body, position), position)
     else:
         _message(report, left, body, position, after=after)
+
+
+def _pitch_after(report: RemovalReport, left: _Left, body: Mapping[str, Any], position: int) -> None:
+    """Something comes to the pitch room after the clearing that is not about its members: the vendor gets none of it.
+
+    What is not encrypted is read by whoever is in the room; the hub's own state of a room is nobody's word.
+    """
+    data = body["data"]
+    if data.get("type") == "m.room.encryption":
+        report.findings.append(f"entry {position:,}: the room's encryption was changed after the clearing")
+    if not _speaks(body):
+        return
+    if left.inside:
+        what = "was sent" if body["kind"] == "message.sent" else "came"
+        report.findings.append(f"entry {position:,}: {data['event_id']} {what} before the vendor was out")
+    _sender(report, body, position)
+
+
+def _speaks(body: Mapping[str, Any]) -> bool:
+    return body["kind"] in SPEECH and not (body["kind"] == "state.changed" and body["actor"] == HUB)
+
+
+def _sender(report: RemovalReport, body: Mapping[str, Any], position: int) -> None:
+    """Whoever says something is of the buyer: that somebody is in a room, only entries that are shown say."""
+    ((kind, name),) = body["actor"].items()
+    company, _ = report.enrolled.get(name, ("", 0)) if kind == "person" else ("", 0)
+    if company == report.vendor and body["kind"] == "message.sent" and position > report.cleared_entry:
+        report.findings.append(f"entry {position:,}: the vendor sent a message after the clearing")
+    elif company != report.buyer:
+        event = body["data"]["event_id"]
+        report.findings.append(f"entry {position:,}: {event} was sent by {name}, who is not of {report.buyer}")
 
 
 def _after(report: RemovalReport, entries: Iterator[Entry]) -> Iterator[tuple[int, Mapping[str, Any], bool]]:
@@ -201,6 +240,10 @@ def _after(report: RemovalReport, entries: Iterator[Entry]) -> Iterator[tuple[in
         since = since or (position > report.cleared_entry and type(ts) is int and ts > report.cleared_at)
         if body["kind"] == "event.malformed":
             report.findings.append(f"entry {position:,}: something came that is no event; what it was is not known")
+        if body["data"].get("type") == "m.room.tombstone":
+            report.findings.append(f"entry {position:,}: the room was replaced by another, which is not shown")
+        if body["kind"] in INSIDE | OUTSIDE | {"message.sent"}:
+            _told(body, position)
         yield position, body, since
 
 
@@ -223,8 +266,6 @@ def _message(report: RemovalReport, left: _Left, body: Mapping[str, Any], positi
     if _session(body, position) in left.sessions:
         event = body["data"]["event_id"]
         report.findings.append(f"entry {position:,}: {event} was sent with a session from before the vendor left")
-    if after and left.companies.get(body["actor"].get("person", "")) == report.vendor:
-        report.findings.append(f"entry {position:,}: the vendor sent a message after the clearing")
 
 
 def _session(body: Mapping[str, Any], position: int) -> str:
@@ -240,7 +281,7 @@ def _judge_deliberation(report: RemovalReport, entries: Iterator[Entry], key: st
     members = set[str]()
     for position, body, after in _after(report, _room(report, entries, report.deliberation, key)):
         if body["kind"] in INSIDE | OUTSIDE:
-            person, company = _whose(body, position, left.companies)
+            person, company = _whose(report, body, position)
             if person == THE_HELPER:
                 report.findings.append(f"entry {position:,}: {person} was in the deliberation room")
             if company is None:
@@ -249,8 +290,11 @@ def _judge_deliberation(report: RemovalReport, entries: Iterator[Entry], key: st
             report.moves.append(Move(person=person, position=position, kind=body["kind"], **_told(body, position)))
             if company != report.buyer:
                 report.findings.append(f"entry {position:,}: {person} of {company} was in the deliberation room")
-        elif body["kind"] == "message.sent":
+            continue
+        if body["kind"] == "message.sent":
             _message(report, left, body, position, after=after)
+        if _speaks(body):
+            _sender(report, body, position)
     report.members = sorted(members)
 
 
@@ -271,6 +315,8 @@ def _room(report: RemovalReport, entries: Iterator[Entry], scope: Scope, key: st
             raise _short(f"entry {position:,}", f"does not create the room {key}")
         if not created and body["actor"] != HUB:
             raise _short(f"entry {position:,}", "creates the room by other hands than the hub's")
+        if not created:
+            _check_made(report, body, position, scope)
         created = True
         if data.get("type") == "m.room.history_visibility":
             if data.get("content_sha256") != JOINED_ONLY or data.get("state_key") != "":
@@ -284,11 +330,21 @@ def _room(report: RemovalReport, entries: Iterator[Entry], scope: Scope, key: st
         raise _short(str(scope), "does not show who may read its history")
 
 
-def _whose(body: Mapping[str, Any], position: int, companies: Mapping[str, str]) -> tuple[str, str | None]:
+def _check_made(report: RemovalReport, body: Mapping[str, Any], position: int, scope: Scope) -> None:
+    """Return when a room was made for this committee: the pitch room for buyer and vendor, the other for the buyer."""
+    companies = {report.buyer, report.vendor} if scope == report.pitch else {report.buyer}
+    if body.get("engagement") != report.committee:
+        raise _short(f"entry {position:,}", f"is of another committee than {report.committee}")
+    if body.get("companies") != sorted(companies):
+        raise _short(f"entry {position:,}", f"is of other companies than {', '.join(sorted(companies))}")
+
+
+def _whose(report: RemovalReport, body: Mapping[str, Any], position: int) -> tuple[str, str | None]:
     """Who comes or goes, and their company; the hub's own accounts have none.
 
     Raises:
-        VerificationError: It is nobody whose enrolment is shown.
+        VerificationError: It is nobody whose enrolment is shown, or that came later: who was in a room as somebody
+            is not made another for the proof.
     """
     subject = body["data"].get("subject")
     if subject == HUB:
@@ -296,9 +352,12 @@ def _whose(body: Mapping[str, Any], position: int, companies: Mapping[str, str])
     if subject == HELPER:
         return THE_HELPER, None
     person = subject.get("person") if isinstance(subject, Mapping) else None
-    if not isinstance(person, str) or person not in companies:
+    if not isinstance(person, str) or person not in report.enrolled:
         raise _short(f"entry {position:,}", f"is of {subject}, whose enrolment is not shown")
-    return person, companies[person]
+    company, enrolled = report.enrolled[person]
+    if enrolled > position:
+        raise _short(f"entry {position:,}", f"is of {person}, who was enrolled only later, by entry {enrolled:,}")
+    return person, company
 
 
 def _enrolled(facts: Sequence[Entry]) -> dict[str, tuple[str, int]]:
@@ -309,8 +368,15 @@ def _enrolled(facts: Sequence[Entry]) -> dict[str, tuple[str, int]]:
             data = body["data"]
             if data["person"] in found or not isinstance(data.get("company"), str):
                 raise _short(f"entry {position:,}", "is a second enrolment of one person, or names no company")
+            _check_id(position, data["company"])
             found[data["person"]] = data["company"], position
     return found
+
+
+def _check_id(position: int, company: str) -> None:
+    """Return when ``company`` is an id; what only looks like one on the page could be taken for another."""
+    if not _ID.fullmatch(company):
+        raise _short(f"entry {position:,}", f"{company} is no company's id")
 
 
 def _check_spare(facts: Sequence[Entry], people: set[str]) -> None:

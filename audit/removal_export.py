@@ -223,12 +223,19 @@ async def _pages(db: Database, before: int, *, kind: str | None, room: str | Non
 
 
 async def _room_id(db: Database, key: str, before: int) -> str:
-    """The Matrix id of the room ``key`` that the hub made; empty where the log has none."""
+    """The Matrix id of the room ``key`` that the hub made; empty where the log has none.
+
+    Raises:
+        NotClearedError: There are several, and a proof would be of one of them.
+    """
+    found = set[str]()
     async for row in _of_kind(db, "room.created", before):
         body = json.loads(row.body)
         if body["data"].get("room_key") == key and body["actor"] == HUB:
-            return str(row.room)
-    return ""
+            found.add(str(row.room))
+    if len(found) > 1:
+        raise NotClearedError(f"the log has {len(found)} rooms {key}; a proof is of one alone", hint="conclave doctor")
+    return found.pop() if found else ""
 
 
 def _named(row: EntryRow) -> tuple[str, str]:

@@ -210,7 +210,7 @@ def _room(bundle: Bundle, name: str, opened: _Opened) -> Room:
 
 def _written(bundle: Bundle, opened: _Opened, facts: Sequence[Entry]) -> Written:
     """Who ordered the proof, and when, as the log has it; whose Matrix user ids are disclosed."""
-    lines = b"".join(read_chunks(bundle, DISCLOSURES, "disclosures")).splitlines()
+    lines = b"".join(read_chunks(bundle, DISCLOSURES, "disclosures")).split(b"\n")[:-1]
     disclosed = [(item["entry"], item["disclosure"]) for item in map(json.loads, lines)]
     return written_by(
         opened.checkpoint,

@@ -269,5 +269,8 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[str]], ids: Sequence[in
 
 
 def _text(value: str) -> str:
-    """Text that others may have chosen, as HTML: no markup, nothing that turns or hides what stands beside it."""
-    return escape(printable(value))
+    """Text that others may have chosen, as HTML: no markup, nothing that turns, hides or imitates what is beside it.
+
+    What the hub gives out is ASCII; letters from elsewhere look alike, or are read from right to left.
+    """
+    return escape(printable(value.encode("ascii", "backslashreplace").decode()))

@@ -17,8 +17,12 @@ It is less than the time for which the homeserver knows a transaction id again: 
 be, for the hub was killed, is not said a second time.
 """
 HEAD = "From the buyers, in the same words to everyone who pitches:"
-_UNFIT = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What is no text but line breaks: control characters, those that turn the order of writing, halves of characters."""
+_UNFIT = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""What is no text but line breaks: control characters, those that turn the order of writing, halves of characters, and
+those that nobody sees: in a question that was copied they could be a mark of who asked."""
 
 
 class Delivery(StrEnum):

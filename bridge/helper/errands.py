@@ -30,6 +30,7 @@ PATIENCE_OUTSIDE = 15 * MINUTE
 MAX_DELAY = 30 * SECOND
 NOBODY = "nobody of the vendor is in the room"
 NO_DEVICE = "nobody of the vendor has signed in on a device that can be written to"
+TOO_SLOW = "it took longer than a minute: those in the room have too many devices, or the homeserver is slow"
 NOT_IN = "the helper could not come into the room"
 
 
@@ -51,30 +52,37 @@ class Errands:
         self._clock = clock
         self._answers = answers
         self._enforce = enforce
-        self._since: dict[str, Millis] = {}
+        self._since: dict[tuple[str, bool], Millis] = {}
 
     async def work(self, account: HelperAccount) -> int:
         """Say everything that can be said now, in each room in order; how many answers were dealt with.
+
+        Rooms that were in the way of it before come last: none of them holds up the others again.
 
         Raises:
             HomeserverRefusedError: The helper's device is gone.
         """
         done = 0
-        while ended := sum([await self._run(account, errand) for errand in await self._answers.errands()]):
+        while ended := sum([await self._run(account, errand) for errand in await self._due()]):
             done += ended
         return done
 
+    async def _due(self) -> list[Errand]:
+        return sorted(await self._answers.errands(), key=lambda errand: errand.attempts)
+
     async def _run(self, account: HelperAccount, errand: Errand) -> bool:
         """One errand; whether it is over, one way or the other."""
-        began = self._since.setdefault(errand.delivery.tag, self._clock())
+        began = self._since.setdefault((errand.delivery.tag, errand.inside), self._clock())
         try:
             async with asyncio.timeout(ERRAND_TIMEOUT_S):
                 event_id = await self._say(account, errand)
         except _WaitError as reason:
             patience = PATIENCE if errand.inside else PATIENCE_OUTSIDE
             return await self._wait(errand, str(reason), over=reason.for_good or self._clock() - began > patience)
-        except (HomeserverUnavailableError, TimeoutError):
+        except HomeserverUnavailableError:
             return await self._wait(errand, "the homeserver does not answer", over=False)
+        except TimeoutError:
+            return await self._wait(errand, TOO_SLOW, over=self._clock() - began > PATIENCE)
         except HomeserverRefusedError as error:
             if error.errcode == "M_UNKNOWN_DEVICE":
                 raise
@@ -128,7 +136,8 @@ class Errands:
         return False
 
     async def _conclude(self, account: HelperAccount | None, errand: Errand, outcome: str) -> None:
-        self._since.pop(errand.delivery.tag, None)
+        for inside in (False, True):
+            self._since.pop((errand.delivery.tag, inside), None)
         metrics.HELPER_MAIL.labels("answer", outcome).inc()
         if account is not None and errand.room_id is not None:
             account.machine.forget(errand.room_id)

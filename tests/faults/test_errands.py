@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from bridge.helper.account import HelperAccount
-from bridge.helper.errands import PATIENCE, PATIENCE_OUTSIDE, Errands
+from bridge.helper.errands import PATIENCE, PATIENCE_OUTSIDE, TOO_SLOW, Errands
 from config.clock import MINUTE
 from spaces.gateway import HomeserverError, HomeserverRefusedError, HomeserverUnavailableError
 from tests.api.test_answers import ANSWERS, HELPER, inside
@@ -45,6 +45,7 @@ class FakeAccount:
     machine: FakeMachine = field(default_factory=FakeMachine)
     keyless: set[str] = field(default_factory=set)
     failing: Exception | None = None
+    slow: set[str] = field(default_factory=set)
     said: list[tuple[str, str, str]] = field(default_factory=list)
     shared: list[list[str]] = field(default_factory=list)
 
@@ -53,6 +54,8 @@ class FakeAccount:
 
     async def reach_all(self, _room_id: str, user_ids: list[str]) -> set[str]:
         self.shared.append(user_ids)
+        if self.slow & set(user_ids):
+            raise TimeoutError
         return set(user_ids) - self.keyless - self.machine.deaf
 
     async def send(self, room_id: str, text: str, tag: str) -> str:
@@ -150,6 +153,38 @@ async def test_a_homeserver_that_does_not_answer_is_waited_for(work: Work) -> No
     work.account.failing = None
     assert await work.round() == 2
     assert await work.states() == BOTH_SAID
+
+
+async def test_a_vendor_whose_devices_take_too_long_waits_behind_the_others_and_not_for_long(work: Work) -> None:
+    """Who signs in on thousands of devices holds nobody up but themselves, and not the helper for an hour."""
+    scene = work.scene
+    work.account.slow = {scene.people["adatum"]}
+    assert await work.round() == 1
+    assert await work.states() == {"adatum": ("waiting", TOO_SLOW), "fabrikam": ("delivered", None)}
+    await scene.act("answers", {"answer": "two"})
+    await inside(scene)
+    scene.hub.clock.now += MINUTE
+    work.account.shared.clear()
+    assert await work.round() == 1
+    first, second = [set(one) & {scene.people["adatum"], scene.people["fabrikam"]} for one in work.account.shared]
+    assert (first, second) == ({scene.people["fabrikam"]}, {scene.people["adatum"]})
+    scene.hub.clock.now += PATIENCE
+    work.account.slow = {scene.people["adatum"]}
+    assert await work.round() == 1
+    assert (await scene.hub.api("GET", ANSWERS))["items"][0]["deliveries"][0]["problem"] == TOO_SLOW
+
+
+async def test_who_let_the_helper_wait_outside_has_all_the_time_inside(work: Work) -> None:
+    scene = work.scene
+    await work.round()
+    await inside(scene)
+    await scene.act("answers", {"answer": "two"})
+    assert await work.round() == 0
+    scene.hub.clock.now += PATIENCE + MINUTE
+    await inside(scene)
+    work.account.keyless = {scene.people["fabrikam"]}
+    assert await work.round() == 1
+    assert (await work.states())["fabrikam"][0] == "waiting"
 
 
 async def test_a_device_that_is_gone_is_for_the_helper_to_mend(work: Work) -> None:

@@ -19,7 +19,7 @@ from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log
 from tests.removals import CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, enrolments, removal, removed
 
-HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u202e\x1b[2J"
+HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u202e\x1b[2J\u05d0\u3164c\u043en"
 TAGS = {
     *(
         "html",
@@ -151,6 +151,7 @@ async def test_what_others_chose_is_text(db: Database, tmp_path: Path) -> None:
     assert read.text.count("<script>alert(1)</script>") >= 5
     assert "\u202e" not in page.decode()
     assert b"\x1b" not in page
+    assert page.isascii(), "letters that look alike, are not seen, or are read from right to left"
 
 
 def named(draft: Draft) -> Draft:

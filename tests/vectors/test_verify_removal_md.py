@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,9 +95,25 @@ async def test_the_helper_may_have_said_an_answer(db: Database, tmp_path: Path) 
     assert (status, said[-2:]) == (0, ["adatum, crm: 3 sessions before, 0 messages since, 2 deliberated", VALID]), said
 
 
+def _replaced(story: Story) -> None:
+    story.event(DELIBERATION_ROOM, "state.changed", BOT, ts=CLEARED_AT + 300, type="m.room.tombstone", state_key="")
+
+
+def _strange_words(story: Story) -> None:
+    actor = {"user": "@mallory:other.example"}
+    story.event(DELIBERATION_ROOM, "message.sent", actor, ts=CLEARED_AT + 300, session_id="new")
+
+
+def _helper_stays(story: Story) -> None:
+    story.helper(PITCH_ROOM, "joined", CLEARED_AT)
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
+        (_replaced, "the room was replaced by another"),
+        (_strange_words, "something by others than the buyer"),
+        (_helper_stays, "the helper did not leave the pitch room"),
         (_helper_late, "the helper came after the clearing"),
         (_helper, "the helper of the hub was in the deliberation room"),
         (_old_session, "an old session was used"),
@@ -121,6 +138,16 @@ async def test_the_program_does_not_pass_over_whom_it_does_not_know(db: Database
     files = await removal(await make_log(db, tmp_path, []), story.drafts)
     status, said = check(files, tmp_path / "strange")
     assert (status, said[-1]) == (1, "NOT VALID: whose account comes or goes in entry 25, is not shown")
+
+
+async def test_the_program_takes_no_other_committees_room(db: Database, tmp_path: Path) -> None:
+    story = removed()
+    story.drafts = [
+        (source, replace(draft, engagement="erp") if draft.room == DELIBERATION_ROOM else draft)
+        for source, draft in story.drafts
+    ]
+    status, said = check(await removal(await make_log(db, tmp_path, []), story.drafts), tmp_path / "other")
+    assert (status, said[-1]) == (1, "NOT VALID: deliberation is of others")
 
 
 async def test_the_program_refuses_forgeries(db: Database, tmp_path: Path) -> None:
