@@ -93,6 +93,10 @@ _TABLE = (
         "message.sent", "an encrypted message was sent; its content is not here", *_EVENT, "session_id", "device_id",
         "size", "relation", "relates_to",
     ),
+    _kind(
+        "session.reused", "a message came with a Megolm session that somebody may hold the key of who is out",
+        "event_id", "ts", "session_id", "device_id", "left", "left_of", "count", "after_ms", "used_in", "place",
+    ),
     _kind("message.redacted", "an event's content was taken back", *_EVENT, "redacts"),
     _kind("reaction.sent", "a reaction was set", *_EVENT, "relates_to"),
     _kind("state.changed", "a room's state changed", *_EVENT, "state_key", "content_sha256"),
