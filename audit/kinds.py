@@ -59,6 +59,7 @@ _TABLE = (
     _kind("direct.opened", "two people of an engagement began a direct room", "room_key", "people"),
     _kind(
         "committee.opened", "a buyer's committee began", "chair", "members", "pitch_at", "clear_at", "rooms",
+        "late_members",
     ),
     _kind("committee.enlarged", "one more of the buyer's people became a member", "person"),
     _kind("committee.declared", "a member said whether they have a conflict of interest", "person", "conflict"),
@@ -68,7 +69,7 @@ _TABLE = (
     _kind("committee.cleared", "every vendor was put out; the pitch rooms are frozen", "clear_at", "vendors", "timed"),
     _kind(
         "vendor.cleared", "a vendor left its pitch room when a committee was cleared", "committee", "vendor",
-        "pitch", "deliberation",
+        "pitch", "deliberation", "history",
     ),
     _kind("committee.decided", "a committee chose a vendor", "winner", "standstill_until"),
     _kind("vendor.debriefed", "a room was opened to debrief one vendor", "vendor", "room"),

@@ -20,6 +20,10 @@ from audit.parts import VerificationError
 CLEARED, ENROLLED = "vendor.cleared", "person.enrolled"
 JOINED_ONLY = sha256(b'{"history_visibility":"joined"}').hexdigest()
 """What ``state.changed`` says of a history that is for whoever was there (specification, m.room.history_visibility)."""
+ALL_OF_IT = sha256(b'{"history_visibility":"shared"}').hexdigest()
+"""The same of a history that is for every member, whenever they came; it may be the deliberation room's only."""
+SHARED = "shared"
+"""The word in the entry of the clearing that says so: that the room's charter had it so."""
 HUB = {"system": "conclave"}
 HELPER, THE_HELPER = {"system": "conclave-helper"}, "the helper"
 INSIDE = frozenset({"member.joined", "member.updated", "member.invited", "member.knocked"})
@@ -83,8 +87,8 @@ class RemovalReport:
     ``sessions`` are the Megolm sessions of the pitch room before the last of the vendor's people left, each with the
     entry that it was first seen in; ``later`` counts the messages of both rooms after that. ``members`` are the people
     who were ever in the deliberation room, ``moves`` how they came and went. ``enrolled`` has person → (company,
-    entry), ``history`` each entry that says who may read a room's history. It is true up to ``whole_until``, in
-    milliseconds.
+    entry), ``history`` each entry that says who may read a room's history, ``shared`` whether all of the deliberation
+    room is for those of its members who came late. It is true up to ``whole_until``, in milliseconds.
     """
 
     committee: str
@@ -102,6 +106,7 @@ class RemovalReport:
     members: list[str] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
     history: list[tuple[Scope, int]] = field(default_factory=list)
+    shared: bool = False
     findings: list[str] = field(default_factory=list)
 
 
@@ -130,6 +135,7 @@ def judge_removal(
             deliberation=deliberation.scope,
             whole_until=whole_until,
             enrolled=_enrolled(facts),
+            shared=data.get("history") == SHARED,
         )
         left = _judge_pitch(report, iter(pitch.entries), data["pitch"])
         _judge_deliberation(report, iter(deliberation.entries), data["deliberation"], left)
@@ -156,7 +162,7 @@ class _Left:
 def _judge_pitch(report: RemovalReport, entries: Iterator[Entry], key: str) -> _Left:
     """The vendor's people in and out, the history, the sessions; returns what must not be used any more."""
     left = _Left()
-    for position, body, after in _after(report, _room(report, entries, report.pitch, key)):
+    for position, body, after in _after(report, _room(report, entries, report.pitch, key, JOINED_ONLY)):
         if body["kind"] in INSIDE | OUTSIDE:
             _pitch_member(report, left, body, position, after=after)
             continue
@@ -278,8 +284,8 @@ def _session(body: Mapping[str, Any], position: int) -> str:
 
 def _judge_deliberation(report: RemovalReport, entries: Iterator[Entry], key: str, left: _Left) -> None:
     """Nobody but the buyer's people, over its whole life, and no session of the pitch room."""
-    members = set[str]()
-    for position, body, after in _after(report, _room(report, entries, report.deliberation, key)):
+    members, history = set[str](), ALL_OF_IT if report.shared else JOINED_ONLY
+    for position, body, after in _after(report, _room(report, entries, report.deliberation, key, history)):
         if body["kind"] in INSIDE | OUTSIDE:
             person, company = _whose(report, body, position)
             if person == THE_HELPER:
@@ -306,8 +312,8 @@ def _told(body: Mapping[str, Any], position: int) -> dict[str, Any]:
     return {"event_id": event_id, "ts": ts}
 
 
-def _room(report: RemovalReport, entries: Iterator[Entry], scope: Scope, key: str) -> Iterator[Entry]:
-    """The entries of a room that has this key, and whose history was for whoever was there from the first on."""
+def _room(report: RemovalReport, entries: Iterator[Entry], scope: Scope, key: str, history: str) -> Iterator[Entry]:
+    """The entries of a room that has this key, and whose ``history`` was this one and no other, from the first on."""
     created = shut = False
     for position, body in entries:
         kind, data = body["kind"], body["data"]
@@ -319,8 +325,8 @@ def _room(report: RemovalReport, entries: Iterator[Entry], scope: Scope, key: st
             _check_made(report, body, position, scope)
         created = True
         if data.get("type") == "m.room.history_visibility":
-            if data.get("content_sha256") != JOINED_ONLY or data.get("state_key") != "":
-                raise _short(f"entry {position:,}", "opens the history to others than were there")
+            if data.get("content_sha256") != history or data.get("state_key") != "":
+                raise _short(f"entry {position:,}", "makes the history another than it has to be")
             shut = True
             report.history.append((scope, position))
         elif not shut and (kind == "message.sent" or (kind in INSIDE and data.get("subject") != HUB)):

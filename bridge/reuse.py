@@ -104,7 +104,7 @@ class ReuseWatch:
         return one - two - {self._bot}
 
     async def _named(self, tx: AsyncConnection, users: set[str], whose: set[str]) -> dict[str, Any]:
-        """How the entry names who may hold the key: as people, and those of their companies that are among ``whose``."""
+        """Who may hold the key, as people, and those of their companies that are among ``whose``."""
         people = await DocumentStore(tx).people(sorted(users))
         context = Context(bot=self._bot, people={user: record.person for user, record in people.items()})
         ids = sorted({next(iter(actor_of(user, context).values())) for user in users})

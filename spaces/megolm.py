@@ -36,8 +36,8 @@ class Session:
 class Reuse:
     """What is wrong with the use of a session.
 
-    ``left`` went from the room, or from ``elsewhere``, the other room in which it was used first, since it was used there
-    first.
+    ``left`` are out of the room since it was used there first; or out of ``elsewhere``, another room in which it was
+    used before.
     """
 
     session: Session
@@ -109,7 +109,7 @@ class Watch:
 
 
 def sent_at(ts: Millis, now: Millis, *, remote: bool) -> Millis:
-    """When a message was sent: by this homeserver's clock; another's says what its owner likes, so not before ``now``."""
+    """When a message was sent, by this homeserver's clock; another's says what its owner likes: not before ``now``."""
     return max(ts, now) if remote else ts
 
 

@@ -45,6 +45,7 @@ committee = Table(
     Column("decided_at", BigInteger),
     Column("winner", Text),
     Column("standstill_until", BigInteger),
+    Column("late_members", Text, nullable=False, server_default="from-joining"),
 )
 
 committee_member = Table(

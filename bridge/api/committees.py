@@ -42,6 +42,7 @@ async def open_committee(call: Call[NoQuery, CommitteeOpen]) -> CommitteeDetail:
         members=list({member.person: member for member in people.values()}.values()),
         actor=call.actor,
         contact=f"{principal.name} ({principal.company_name})",
+        late_members=body.late_members,
     )
     return await _changed(call, made.id)
 
@@ -191,6 +192,7 @@ async def _detail(call: Call[Any, Any], committee_id: str, *, enforced: bool) ->
         **_fields(found),
         settled=all(view.room.settled for view in rooms),
         enforced=enforced,
+        reused_sessions=await call.services.committees.findings(committee_id),
         rooms=[room_view(view) for view in rooms],
     )
 
@@ -207,6 +209,7 @@ def _fields(item: Committee) -> dict[str, Any]:
         "decided_at": time(item.decided_at),
         "winner": item.winner,
         "standstill_until": time(item.standstill_until),
+        "late_members": item.late_members,
         "members": [
             MemberView(
                 person=member.person,

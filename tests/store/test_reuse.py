@@ -1,4 +1,4 @@
-"""Reused Megolm sessions, as the feed finds them, on both databases: what is a finding, what is none, who learns of it."""
+"""Reused Megolm sessions, as the feed finds them, on both databases: what is a finding, what is none, who learns it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,6 @@ class Talk:
     host: str
     alice: str
     bob: str
-    held: list[dict[str, Any]]
 
     @property
     def room(self) -> str:
@@ -64,7 +63,7 @@ class Talk:
 async def talk(fake_hub: FakeHub) -> Talk:
     rooms = await fake_hub.stage()
     host, alice, bob = sorted(fake_hub.homeserver.members(rooms["Deals"]) - {fake_hub.homeserver.bot})
-    return Talk(fake_hub, rooms, host, alice, bob, [])
+    return Talk(fake_hub, rooms, host, alice, bob)
 
 
 async def test_what_is_recorded_of_a_session_from_before_somebody_left(talk: Talk) -> None:

@@ -179,7 +179,7 @@ async def test_what_is_not_shown_is_not_proven(db: Database, tmp_path: Path, nam
 
 @pytest.mark.parametrize(
     ("history", "text"),
-    [("0" * 64, "opens the history to others"), (None, "came before the history was shut")],
+    [("0" * 64, "makes the history another than it has to be"), (None, "came before the history was shut")],
 )
 async def test_history_was_shut_from_the_first_on(db: Database, tmp_path: Path, history: str | None, text: str) -> None:
     story = pitched(history=history)
