@@ -70,16 +70,18 @@ class ReuseWatch:
         return []
 
     async def _draft(self, tx: AsyncConnection, watch: Watch, reuse: Reuse, step: Step) -> Draft | None:
-        """The entry of a finding; ``None`` where the other room is none of this engagement's."""
+        """The entry of a finding; ``None`` where nobody is out, or the other room is none of this engagement's."""
         event, sent = step
-        users, companies, whose, place = [item.user_id for item in reuse.left], {*sent.companies}, {*sent.companies}, {}
+        users, companies, whose, place = {item.user_id for item in reuse.left}, {*sent.companies}, {*sent.companies}, {}
         if reuse.elsewhere is not None:
             other = await self._room_of(tx, reuse.elsewhere)
             if other.engagement != sent.engagement:
                 return None
-            users += await self._in_one_only(tx, watch, reuse.elsewhere, event.room_id)
+            users |= await self._in_one_only(tx, watch, reuse.elsewhere, event.room_id)
             companies, whose = companies & {*other.companies}, companies | {*other.companies}
             place = {"place": event.room_id, "used_in": reuse.elsewhere}
+        if not users:
+            return None
         told = {name: sent.data[name] for name in ("session_id", "device_id") if name in sent.data}
         return Draft(
             kind="session.reused",
@@ -92,7 +94,7 @@ class ReuseWatch:
                 "ts": event.ts,
                 **told,
                 **place,
-                **await self._named(tx, set(users), whose),
+                **await self._named(tx, users, whose),
                 **_since(reuse.left, event.ts),
             },
         )

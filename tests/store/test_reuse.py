@@ -257,6 +257,21 @@ async def test_a_session_in_two_rooms_of_an_engagement_is_a_finding_at_once(talk
     assert data["left"] == [await talk.person(talk.bob)], "who has the key and is not in the room"
 
 
+async def test_a_session_in_two_rooms_of_the_same_people_is_nobodys_loss(talk: Talk) -> None:
+    talk.say("s1", room=talk.room)
+    talk.say("s1", room=talk.rooms["Support"])
+    assert await talk.found() == []
+
+
+async def test_who_left_the_other_room_since_has_the_key_too(talk: Talk) -> None:
+    talk.say("s1", room=talk.room)
+    for room in (talk.room, talk.rooms["Support"]):
+        talk.leave(room=room)
+    talk.say("s1", room=talk.rooms["Support"])
+    (entry,) = await talk.found()
+    assert (entry["data"]["left"], entry["data"]["used_in"]) == ([await talk.person(talk.bob)], talk.room)
+
+
 async def test_a_session_of_another_engagement_is_not_looked_at(talk: Talk) -> None:
     """Ids are written by clients: somebody elsewhere must not be able to make a finding here."""
     await talk.hub.api("POST", "/v1/companies", {"id": "fabrikam", "name": "Fabrikam"})
