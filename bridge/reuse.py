@@ -44,11 +44,12 @@ class ReuseWatch:
             return []
         store, now = MegolmStore(tx), self._clock()
         watch = await store.watch(used, departs=departs)
-        drafts = []
-        for event, sent in seen:
-            for reuse in self._step(watch, event, sent, now):
-                if (draft := await self._draft(tx, watch, reuse, (event, sent))) is not None:
-                    drafts.append(draft)
+        drafts = [
+            draft
+            for event, sent in seen
+            for reuse in self._step(watch, event, sent, now)
+            if (draft := await self._draft(tx, watch, reuse, (event, sent))) is not None
+        ]
         await store.save(watch, now)
         SESSIONS_REUSED.inc(len(drafts))
         return drafts

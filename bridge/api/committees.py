@@ -188,11 +188,12 @@ async def _changed(call: Call[Any, Any], committee_id: str) -> CommitteeDetail:
 
 async def _detail(call: Call[Any, Any], committee_id: str, *, enforced: bool) -> CommitteeDetail:
     found, rooms = await call.services.committees.get(committee_id)
+    reused_sessions = await call.services.committees.findings(committee_id)
     return CommitteeDetail(
         **_fields(found),
         settled=all(view.room.settled for view in rooms),
         enforced=enforced,
-        reused_sessions=await call.services.committees.findings(committee_id),
+        reused_sessions=reused_sessions,
         rooms=[room_view(view) for view in rooms],
     )
 

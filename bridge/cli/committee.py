@@ -38,7 +38,7 @@ class Late(StrEnum):
 
 
 @app.command("open")
-def open_(
+def open_(  # noqa: PLR0913, PLR0917  # each is an option of the command
     ctx: typer.Context,
     name: Name,
     chair: Annotated[str, typer.Option(help="Who chairs: id, e-mail address or Matrix user id.")],
