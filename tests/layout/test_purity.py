@@ -57,6 +57,7 @@ MODELS = [
         "spaces.committee",
         "spaces.drift",
         "spaces.expected",
+        "spaces.megolm",
     ),
     *("spaces.model", "spaces.plan", "spaces.situation"),
 ]
