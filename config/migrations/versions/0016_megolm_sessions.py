@@ -1,13 +1,13 @@
 """Megolm sessions as they were first used in each room, and who left a room when.
 
-Revision: 0016, after 0014. Adds two empty tables: what was used before is not known.
+Revision: 0016, after 0015. Adds two empty tables: what was used before is not known.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0016"
-down_revision = "0014"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
