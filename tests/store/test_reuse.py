@@ -211,6 +211,16 @@ async def test_who_is_back_within_one_transaction_may_read_it(talk: Talk) -> Non
     assert await talk.found() == []
 
 
+async def test_who_is_back_afterwards_was_out_when_it_was_said(talk: Talk) -> None:
+    """All of it in one transaction: what counts is who was in when the message came."""
+    talk.say("s1")
+    talk.leave()
+    talk.later()
+    talk.say("s1")
+    talk.hub.homeserver.backdoor(talk.room, talk.bob, "m.room.member", {"membership": "join"}, talk.bob)
+    assert len(await talk.found()) == 1
+
+
 async def test_an_invitation_that_was_declined_is_no_departure(talk: Talk) -> None:
     late = await talk.hub.add_person("acme")
     talk.say("s1")
