@@ -124,7 +124,7 @@ class CommitteeService:
         return after
 
     async def add_member(self, committee_id: str, member: Member, *, actor: str) -> Committee:
-        """Take one more of the buyer's people in; they see what is said from when they declared.
+        """Take one more of the buyer's people in; what they get of before is as the committee was opened.
 
         Raises:
             ConclaveError: See :meth:`spaces.committee.Committee.add_member`.

@@ -93,7 +93,10 @@ async def add_vendor(call: Call[NoQuery, VendorAdd]) -> CommitteeDetail:
 
 
 async def add_member(call: Call[NoQuery, MemberAdd]) -> CommitteeDetail:
-    """Take one more of the buyer's people in: they come in once they declared, and see what is said from then on."""
+    """Take one more of the buyer's people in: they come in once they declared.
+
+    They see what is said from then on; of the deliberation room all, where the committee was opened so.
+    """
     await _demand(call)
     before, _ = await call.services.committees.get(call.path["committee"])
     member = await _member(call, call.body.person, before.buyer)

@@ -137,7 +137,7 @@ def add_member(
     person: Annotated[str, typer.Argument(help="Id, e-mail address or Matrix user id.")],
     as_json: Json = False,
 ) -> None:
-    """Take one more of the buyer's people in; they see what is said from when they declared."""
+    """Take one more of the buyer's people in, once they declared; what they get of before, show says."""
     found = _call(ctx, f"/{segment(name)}/members", {"person": person}, wait=False)
     _tell(found, as_json, f"{person} comes in once they declared: conclave committee declare {name} --none")
 
