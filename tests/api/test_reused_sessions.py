@@ -58,6 +58,7 @@ async def test_the_session_of_a_pitch_room_in_the_deliberation_room(scene: Scene
     chair_of = {"chair": scene.people["chair"], "members": [scene.people["chair"]]}
     other = await scene.hub.api("POST", "/v1/committees", {"id": "erp", "title": "ERP", **chair_of})
     assert other["reused_sessions"] == 0, "what is found elsewhere is not shown here"
+    await scene.hub.settle()
     assert len((await scene.hub.api("GET", "/v1/committees/erp/timeline"))["items"]) == 1
     story = await scene.hub.api("GET", f"{CRM}/timeline", token=scene.tokens["buyer"])
     chair = (await scene.hub.api("GET", f"/v1/people/{scene.people['chair']}"))["id"]
