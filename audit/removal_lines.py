@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from audit.removal import RemovalReport
+from audit.removal_report import RemovalReport
 
 
 def removal_lines(report: RemovalReport) -> list[str]:

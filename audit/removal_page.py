@@ -13,8 +13,9 @@ from audit.entry import Disclosure
 from audit.manifest import checkpoint_summary
 from audit.note import Checkpoint
 from audit.printable import printable
-from audit.removal import ENROLLED, Entry, RemovalReport
+from audit.removal import ENROLLED
 from audit.removal_lines import when
+from audit.removal_report import Entry, RemovalReport
 
 CANNOT = (
     "It says what the log says. That a client kept what it had seen, or that somebody told it, no log can show. Times "

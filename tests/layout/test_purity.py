@@ -30,6 +30,7 @@ LEDGER = [
         *(
             "removal",
             "removal_file",
+            "removal_report",
             "removal_lines",
             "removal_page",
             "seen",

@@ -11,9 +11,10 @@ from audit.entry import person_actor
 from audit.keys import verify_ed25519
 from audit.parts import VerificationError
 from audit.proof_check import Trust
-from audit.removal import ALL_OF_IT, JOINED_ONLY, RemovalReport
+from audit.removal import ALL_OF_IT, JOINED_ONLY
 from audit.removal_file import is_removal, verify_removal
 from audit.removal_lines import removal_lines
+from audit.removal_report import RemovalReport
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log
 from tests.removals import BOT, CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, pitched, removal, removed

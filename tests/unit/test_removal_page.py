@@ -12,9 +12,10 @@ from audit.index import Scope
 from audit.keys import verify_ed25519
 from audit.note import Checkpoint
 from audit.proof_check import Trust
-from audit.removal import ALL_OF_IT, ENROLLED, Leave, Move, RemovalReport
+from audit.removal import ALL_OF_IT, ENROLLED
 from audit.removal_file import PAGE, verify_removal
 from audit.removal_page import MOVES, Written, removal_page
+from audit.removal_report import Leave, Move, RemovalReport
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log
 from tests.removals import CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, enrolments, removal, removed
