@@ -24,8 +24,9 @@ Index and trails
     ``trail_export`` writes the trail of one company or room, ``trail`` verifies it; ``index_store``.
 
 Removal proofs
-    ``removal`` judges whether a committee's vendor was put out, from the entries of two rooms; ``removal_export``
-    writes the proof, ``removal_file`` verifies it; ``removal_lines`` and ``removal_page`` say what it shows.
+    ``removal`` judges whether a committee's vendor was put out, from the entries of two rooms (``removal_report`` is
+    what is known then); ``removal_export`` writes the proof, ``removal_file`` verifies it; ``removal_lines`` and
+    ``removal_page`` say what it shows.
 
 Export
     ``bundle`` writes it; ``parts`` are the names of its files, and what may be wrong with them; ``archive`` is the one

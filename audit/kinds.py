@@ -59,6 +59,7 @@ _TABLE = (
     _kind("direct.opened", "two people of an engagement began a direct room", "room_key", "people"),
     _kind(
         "committee.opened", "a buyer's committee began", "chair", "members", "pitch_at", "clear_at", "rooms",
+        "late_members",
     ),
     _kind("committee.enlarged", "one more of the buyer's people became a member", "person"),
     _kind("committee.declared", "a member said whether they have a conflict of interest", "person", "conflict"),
@@ -68,7 +69,7 @@ _TABLE = (
     _kind("committee.cleared", "every vendor was put out; the pitch rooms are frozen", "clear_at", "vendors", "timed"),
     _kind(
         "vendor.cleared", "a vendor left its pitch room when a committee was cleared", "committee", "vendor",
-        "pitch", "deliberation",
+        "pitch", "deliberation", "history",
     ),
     _kind("committee.decided", "a committee chose a vendor", "winner", "standstill_until"),
     _kind("vendor.debriefed", "a room was opened to debrief one vendor", "vendor", "room"),
@@ -92,6 +93,10 @@ _TABLE = (
     _kind(
         "message.sent", "an encrypted message was sent; its content is not here", *_EVENT, "session_id", "device_id",
         "size", "relation", "relates_to",
+    ),
+    _kind(
+        "session.reused", "a message came with a Megolm session that somebody may hold the key of who is out",
+        "event_id", "ts", "session_id", "device_id", "left", "left_of", "count", "after_ms", "used_in", "place",
     ),
     _kind("message.redacted", "an event's content was taken back", *_EVENT, "redacts"),
     _kind("reaction.sent", "a reaction was set", *_EVENT, "relates_to"),

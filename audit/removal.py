@@ -8,18 +8,22 @@ they are. The hub judges what it has stored, before it writes a proof; whoever v
 What is judged is what the log says. Whether a client kept a copy of what it had seen, no log can tell.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
 from audit.index import Scope
 from audit.parts import VerificationError
+from audit.removal_report import IDENTIFIER, Entry, Leave, Move, Removal, RemovalReport, Room
 
 CLEARED, ENROLLED = "vendor.cleared", "person.enrolled"
 JOINED_ONLY = sha256(b'{"history_visibility":"joined"}').hexdigest()
 """What ``state.changed`` says of a history that is for whoever was there (specification, m.room.history_visibility)."""
+ALL_OF_IT = sha256(b'{"history_visibility":"shared"}').hexdigest()
+"""The same of a history that is for every member, whenever they came; it may be the deliberation room's only."""
+SHARED = "shared"
+"""The word in the entry of the clearing that says so: that the room's charter had it so."""
 HUB = {"system": "conclave"}
 HELPER, THE_HELPER = {"system": "conclave-helper"}, "the helper"
 INSIDE = frozenset({"member.joined", "member.updated", "member.invited", "member.knocked"})
@@ -27,82 +31,6 @@ OUTSIDE = frozenset({"member.left", "member.removed", "member.banned"})
 SPEECH = frozenset({"message.sent", "message.redacted", "reaction.sent", "state.changed", "event.sent"})
 """What somebody puts into a room for others to see."""
 SHORT = "the proof is not one of this removal, or something was left out of it"
-REMOVAL = "removal"
-_ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
-"""The id of a company or committee: no two of them look alike, and none looks like anything else."""
-
-Entry = tuple[int, Mapping[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """Which removal: of ``vendor`` from ``committee``, both by their ids; written as ``removal:COMMITTEE:VENDOR``."""
-
-    committee: str
-    vendor: str
-
-    def __str__(self) -> str:
-        return f"{REMOVAL}:{self.committee}:{self.vendor}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Removal | None":
-        """The removal that is written so; ``None`` where none is."""
-        kind, *names = text.split(":")
-        return cls(*names) if kind == REMOVAL and len(names) == 2 and all(map(_ID.fullmatch, names)) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """A room: its ``scope``, and every entry of it, in order."""
-
-    scope: Scope
-    entries: Iterable[Entry]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leave:
-    """One of the vendor's people is out of the pitch room by this event, at ``ts`` by the homeserver's clock."""
-
-    person: str
-    event_id: str
-    ts: int
-    position: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move(Leave):
-    """Somebody came to the deliberation room or went; ``kind`` is that of the entry."""
-
-    kind: str
-
-
-@dataclass(slots=True, kw_only=True)
-class RemovalReport:
-    """What is known of a removal; all is as it should be where ``findings`` is empty.
-
-    ``sessions`` are the Megolm sessions of the pitch room before the last of the vendor's people left, each with the
-    entry that it was first seen in; ``later`` counts the messages of both rooms after that. ``members`` are the people
-    who were ever in the deliberation room, ``moves`` how they came and went. ``enrolled`` has person → (company,
-    entry), ``history`` each entry that says who may read a room's history. It is true up to ``whole_until``, in
-    milliseconds.
-    """
-
-    committee: str
-    vendor: str
-    buyer: str
-    cleared_at: int
-    cleared_entry: int
-    pitch: Scope
-    deliberation: Scope
-    whole_until: int
-    enrolled: Mapping[str, tuple[str, int]]
-    leaves: list[Leave] = field(default_factory=list)
-    sessions: dict[str, int] = field(default_factory=dict)
-    later: int = 0
-    members: list[str] = field(default_factory=list)
-    moves: list[Move] = field(default_factory=list)
-    history: list[tuple[Scope, int]] = field(default_factory=list)
-    findings: list[str] = field(default_factory=list)
 
 
 def judge_removal(
@@ -130,6 +58,7 @@ def judge_removal(
             deliberation=deliberation.scope,
             whole_until=whole_until,
             enrolled=_enrolled(facts),
+            shared=data.get("history") == SHARED,
         )
         left = _judge_pitch(report, iter(pitch.entries), data["pitch"])
         _judge_deliberation(report, iter(deliberation.entries), data["deliberation"], left)
@@ -156,7 +85,7 @@ class _Left:
 def _judge_pitch(report: RemovalReport, entries: Iterator[Entry], key: str) -> _Left:
     """The vendor's people in and out, the history, the sessions; returns what must not be used any more."""
     left = _Left()
-    for position, body, after in _after(report, _room(report, entries, report.pitch, key)):
+    for position, body, after in _after(report, _room(report, entries, report.pitch, key, JOINED_ONLY)):
         if body["kind"] in INSIDE | OUTSIDE:
             _pitch_member(report, left, body, position, after=after)
             continue
@@ -278,8 +207,8 @@ def _session(body: Mapping[str, Any], position: int) -> str:
 
 def _judge_deliberation(report: RemovalReport, entries: Iterator[Entry], key: str, left: _Left) -> None:
     """Nobody but the buyer's people, over its whole life, and no session of the pitch room."""
-    members = set[str]()
-    for position, body, after in _after(report, _room(report, entries, report.deliberation, key)):
+    members, history = set[str](), ALL_OF_IT if report.shared else JOINED_ONLY
+    for position, body, after in _after(report, _room(report, entries, report.deliberation, key, history)):
         if body["kind"] in INSIDE | OUTSIDE:
             person, company = _whose(report, body, position)
             if person == THE_HELPER:
@@ -306,8 +235,8 @@ def _told(body: Mapping[str, Any], position: int) -> dict[str, Any]:
     return {"event_id": event_id, "ts": ts}
 
 
-def _room(report: RemovalReport, entries: Iterator[Entry], scope: Scope, key: str) -> Iterator[Entry]:
-    """The entries of a room that has this key, and whose history was for whoever was there from the first on."""
+def _room(report: RemovalReport, entries: Iterator[Entry], scope: Scope, key: str, history: str) -> Iterator[Entry]:
+    """The entries of a room that has this key, and whose ``history`` was this one and no other, from the first on."""
     created = shut = False
     for position, body in entries:
         kind, data = body["kind"], body["data"]
@@ -319,8 +248,8 @@ def _room(report: RemovalReport, entries: Iterator[Entry], scope: Scope, key: st
             _check_made(report, body, position, scope)
         created = True
         if data.get("type") == "m.room.history_visibility":
-            if data.get("content_sha256") != JOINED_ONLY or data.get("state_key") != "":
-                raise _short(f"entry {position:,}", "opens the history to others than were there")
+            if data.get("content_sha256") != history or data.get("state_key") != "":
+                raise _short(f"entry {position:,}", "makes the history another than it has to be")
             shut = True
             report.history.append((scope, position))
         elif not shut and (kind == "message.sent" or (kind in INSIDE and data.get("subject") != HUB)):
@@ -375,7 +304,7 @@ def _enrolled(facts: Sequence[Entry]) -> dict[str, tuple[str, int]]:
 
 def _check_id(position: int, company: str) -> None:
     """Return when ``company`` is an id; what only looks like one on the page could be taken for another."""
-    if not _ID.fullmatch(company):
+    if not IDENTIFIER.fullmatch(company):
         raise _short(f"entry {position:,}", f"{company} is no company's id")
 
 

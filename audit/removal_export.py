@@ -29,9 +29,10 @@ from audit.parts import (
     VerificationError,
     signers_line,
 )
-from audit.removal import CLEARED, ENROLLED, HUB, Entry, Removal, RemovalReport, Room, judge_removal
+from audit.removal import CLEARED, ENROLLED, HUB, judge_removal
 from audit.removal_file import DELIBERATION, FACTS, FORMAT, PAGE, PITCH
 from audit.removal_page import names_of, removal_page, written_by
+from audit.removal_report import Entry, Removal, RemovalReport, Room
 from audit.sshsig import ssh_sign
 from audit.store import EntryRow, LedgerStore
 from audit.trail import FRAME, INDEX, trail_path

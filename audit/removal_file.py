@@ -45,9 +45,10 @@ from audit.parts import (
 )
 from audit.proof_check import Trust
 from audit.quorum import Policy, witnessed
-from audit.removal import SHORT, Entry, Removal, RemovalReport, Room, judge_removal
+from audit.removal import SHORT, judge_removal
 from audit.removal_lines import removal_lines
 from audit.removal_page import Written, names_of, removal_page, written_by
+from audit.removal_report import Entry, Removal, RemovalReport, Room
 from audit.trail import (
     FRAME,
     FREE,

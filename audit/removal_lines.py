@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from audit.removal import RemovalReport
+from audit.removal_report import RemovalReport
 
 
 def removal_lines(report: RemovalReport) -> list[str]:
@@ -15,7 +15,7 @@ def removal_lines(report: RemovalReport) -> list[str]:
             f"left          {item.person} of {report.vendor}, {when(item.ts)}, {item.event_id}"
             for item in report.leaves
         ),
-        "history       from joining on only, in both rooms, since they were made",
+        f"history       {_history(report)}, since they were made",
         f"sessions      {len(report.sessions)} that the vendor may have; {report.later} messages since{used}",
         f"deliberation  {len(report.members)} {whose} were ever in it, over its whole life",
         f"whole         every entry of both rooms up to {when(report.whole_until)}",
@@ -29,3 +29,9 @@ def when(instant: int) -> str:
     except (ValueError, OverflowError, OSError):
         return f"{instant} ms since 1970"
     return f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}.{instant % 1_000:03d}Z"
+
+
+def _history(report: RemovalReport) -> str:
+    if report.shared:
+        return "from joining on only in the pitch room, all of the deliberation room for its members"
+    return "from joining on only, in both rooms"

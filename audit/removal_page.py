@@ -13,8 +13,9 @@ from audit.entry import Disclosure
 from audit.manifest import checkpoint_summary
 from audit.note import Checkpoint
 from audit.printable import printable
-from audit.removal import ENROLLED, Entry, RemovalReport
+from audit.removal import ENROLLED
 from audit.removal_lines import when
+from audit.removal_report import Entry, RemovalReport
 
 CANNOT = (
     "It says what the log says. That a client kept what it had seen, or that somebody told it, no log can show. Times "
@@ -152,9 +153,15 @@ def _facts(report: RemovalReport) -> Iterable[str]:
         ("Pitch room", f"<code>{_text(report.pitch.id)}</code>"),
         ("Deliberation room", f"<code>{_text(report.deliberation.id)}</code>"),
         ("Shown whole", f"every entry of both rooms up to {_text(when(report.whole_until))}"),
-        ("Who may read the history", f"whoever was in the room at the time, from the first on: {_history(report)}"),
+        ("Who may read the history", f"{_readers(report)}, from the first on: {_history(report)}"),
     ]
     yield _plain(rows)
+
+
+def _readers(report: RemovalReport) -> str:
+    if report.shared:
+        return "whoever was in the pitch room at the time, and every member all of the deliberation room"
+    return "whoever was in the room at the time"
 
 
 def _history(report: RemovalReport) -> str:

@@ -17,8 +17,8 @@ from audit.index import SEED, WHOLE, Scope
 from audit.index_store import IndexStore
 from audit.keys import SigningKey
 from audit.note import KEY_ID_SIZE, Checkpoint, VerifierKey, split_note
-from audit.removal import Removal
 from audit.removal_export import RemovalOrder, judge_stored, write_removal
+from audit.removal_report import Removal
 from audit.store import CosignedRow, EntryRow, LedgerHead, LedgerStore
 from audit.stored_hashes import with_hashes
 from audit.tiles import ENTRIES, TILE_WIDTH, encode_bundle

@@ -32,6 +32,7 @@ from bridge.helper.mailbox import Extras, Mailbox
 from bridge.matrix import Timeline
 from bridge.metrics import FEED_EVENTS, FEED_RECOVERED, GUARD_REFUSALS
 from bridge.refused import parse_refusal, refusal_draft
+from bridge.reuse import ReuseWatch
 from config.clock import DAY, MINUTE, Clock, Millis
 from config.db import Database
 from config.errors import InvalidInputError
@@ -88,6 +89,7 @@ class Feed:
         self._refusals = Inbox("guard", clock)
         self._hub = Inbox("hub", clock)
         self._adoption = Adoption(self._hub, clock, bot)
+        self._reuse = ReuseWatch(clock, bot, self._room)
         self._rooms: dict[str, RoomContext] = {}
         self._turn = asyncio.Lock()
         self._forgot_at: Millis = 0
@@ -119,6 +121,7 @@ class Feed:
                 touched = await self._put(tx, [*recovered, *events])
                 if now - self._forgot_at >= MINUTE:
                     await store.forget_transactions(now - REMEMBER_MS)
+                    await self._reuse.forget(tx)
         self._forgot_at = max(self._forgot_at, now - now % MINUTE)
         self._mailbox.delivered(extras)
         if events:
@@ -266,11 +269,13 @@ class Feed:
                 before[at] = str(event.content.get("membership"))
             if event in state and room.engagement is not None:
                 touched.add(room.engagement)
+        reused = await self._reuse.look(tx, list(zip(fresh, drafts, strict=True)))  # before the mirror moves on
         await store.take_events([(event.event_id, event.room_id) for event in fresh])
         await store.set_members([_member(event) for event in members])
         await store.set_state([_state(event) for event in state if event not in members])
         await DueStore(tx).seen({event.room_id for event in state})
         await self._events.put(tx, *drafts)
+        await self._hub.put(tx, *reused)
         await self._mailbox.put_events(tx, for_helper)
         return touched
 

@@ -29,6 +29,13 @@ class Declared(StrEnum):
     CONFLICT = "conflict"
 
 
+class LateMembers(StrEnum):
+    """What a member who joins late gets of what was said in the deliberation room before."""
+
+    SEE_ALL = "see-all"
+    FROM_JOINING = "from-joining"
+
+
 class PhaseError(ConflictError):
     """The committee is in another phase than the act needs."""
 
@@ -59,7 +66,8 @@ class Committee:
     """A committee of the company ``buyer``.
 
     ``pitch_at`` and ``clear_at`` are when vendors come in and must be out: planned, or, once it happened, the fact.
-    ``space`` and ``deliberation`` are the keys of the rooms in which no vendor ever is.
+    ``space`` and ``deliberation`` are the keys of the rooms in which no vendor ever is. ``late_members`` is said when
+    it is opened and never changes: what was said under one rule must not come under another.
     """
 
     id: str
@@ -70,6 +78,7 @@ class Committee:
     space: str
     deliberation: str
     members: tuple[Member, ...]
+    late_members: LateMembers = LateMembers.FROM_JOINING
     vendors: tuple[Vendor, ...] = ()
     phase: Phase = Phase.OPEN
     pitch_at: Millis | None = None
@@ -279,7 +288,9 @@ def charters_of(committee: Committee, names: Mapping[str, str], room_version: st
     title, own = committee.title, names[buyer]
     found = [
         charter(committee.space, title, f"A committee of {own}. No vendor is in here.", kind=RoomKind.SPACE),
-        charter(committee.deliberation, "Deliberation", f"{title}: what {own} says without vendors."),
+        _deliberation(
+            charter(committee.deliberation, "Deliberation", f"{title}: what {own} says without vendors."), committee
+        ),
     ]
     for vendor in committee.vendors:
         name = names[vendor.company]
@@ -289,6 +300,14 @@ def charters_of(committee: Committee, names: Mapping[str, str], room_version: st
             room = charter(vendor.debrief, f"{title}: debriefing of {name}", "After the decision.", vendor.company)
             found.append(replace(room, admits=(*members, Admission(company=vendor.company))))
     return found
+
+
+def _deliberation(charter: Charter, committee: Committee) -> Charter:
+    """With its history for members who come late, too, where the committee was opened so; its topic says it."""
+    if committee.late_members is LateMembers.FROM_JOINING:
+        return charter
+    topic = f"{charter.topic} Who joins late gets all of it."
+    return replace(charter, topic=topic, history_visibility="shared")
 
 
 def _pitch(charter: Charter, committee: Committee, vendor: Vendor) -> Charter:

@@ -8,9 +8,11 @@ from audit.entry import Draft, person_actor
 from audit.kinds import KINDS
 from audit.store import EntryRow
 from config.clock import Millis
-from spaces.committee import Committee
+from spaces.committee import Committee, LateMembers
+from spaces.model import Engagement, EngagementKind, EngagementStatus
 
 COMMITTEE_KINDS = tuple(kind for kind in KINDS if kind.startswith(("committee.", "vendor.", "answer.")))
+REUSED = "session.reused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ def cleared(committee: Committee, actor: Mapping[str, str], *, timed: bool) -> l
             "vendor": vendor.company,
             "pitch": vendor.pitch,
             "deliberation": committee.deliberation,
+            "history": "shared" if committee.late_members is LateMembers.SEE_ALL else None,
         }
         drafts.append(draft("vendor.cleared", committee, "", about, vendor=vendor.company))
     return [replace(item, actor=actor) for item in drafts]
@@ -54,11 +57,27 @@ def draft(
     )
 
 
-def moment(row: EntryRow) -> Moment:
-    """What an entry of one of ``COMMITTEE_KINDS`` tells."""
+def engagement_of(committee: Committee, now: Millis, actor: str) -> Engagement:
+    """What a new committee is among the engagements of its buyer."""
+    return Engagement(
+        id=committee.id,
+        kind=EngagementKind.COMMITTEE,
+        partner=committee.buyer,
+        template="",
+        team="",
+        status=EngagementStatus.OPEN,
+        opened_at=now,
+        opened_by=actor,
+    )
+
+
+def moment(row: EntryRow, buyer: str) -> Moment:
+    """What an entry of one of ``COMMITTEE_KINDS`` or ``REUSED`` tells; ``buyer`` is the committee's."""
     body = json.loads(row.body)
-    actor = next(iter(body["actor"].values()))
-    vendor = body["data"].get("vendor") or body["data"].get("winner")
+    actor, data = next(iter(body["actor"].values())), body["data"]
+    vendor = data.get("vendor") or data.get("winner")
+    if row.kind == REUSED:
+        vendor = next((company for company in data["left_of"] if company != buyer), None)
     return Moment(position=row.position, at=row.at, kind=row.kind, actor=actor, vendor=vendor)
 
 

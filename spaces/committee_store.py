@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from config.clock import Millis
-from spaces.committee import Committee, Declared, Member, Phase, Vendor
+from spaces.committee import Committee, Declared, LateMembers, Member, Phase, Vendor
 from spaces.tables import committee, committee_member, committee_vendor, engagement, room
 
 _CHANGING = ("phase", "pitch_at", "clear_at", "decided_at", "winner", "standstill_until")
@@ -23,6 +23,7 @@ class CommitteeStore:
     async def add(self, item: Committee) -> None:
         """Store a new committee; its engagement and rooms are there."""
         fixed = {"id": item.id, "title": item.title, "chair": item.chair, "contact": item.contact}
+        fixed["late_members"] = item.late_members.value
         await self._tx.execute(insert(committee).values(**fixed, **_changing(item)))
         await self._save_parts(item)
 
@@ -90,6 +91,7 @@ class CommitteeStore:
             contact=row.contact,
             space=space,
             deliberation=deliberation,
+            late_members=LateMembers(row.late_members),
             members=tuple(
                 Member(
                     person=item.person,

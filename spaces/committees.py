@@ -9,15 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit.entry import Draft, person_actor, system_actor
 from audit.inbox import Inbox
-from audit.store import LedgerStore
 from config.clock import Clock, Millis
 from config.db import Database
 from config.errors import ConclaveError, ConflictError, InvalidInputError, NotFoundError
 from spaces.answer_store import drop_unsaid
-from spaces.committee import Committee, Declared, Member, Phase, Vendor, charters_of, kept, keys_of
-from spaces.committee_entries import COMMITTEE_KINDS, Moment, belongs_to, cleared, draft, moment
+from spaces.committee import Committee, Declared, LateMembers, Member, Phase, Vendor, charters_of, kept, keys_of
+from spaces.committee_entries import Moment, cleared, draft, engagement_of
 from spaces.committee_store import CommitteeStore
-from spaces.model import Engagement, EngagementKind, EngagementStatus, ManagedRoom, RoomView
+from spaces.committee_story import reuses, story
+from spaces.model import ManagedRoom, RoomView
 from spaces.observed import ObservedStore
 from spaces.policy.records import CompanyRecord, Standing
 from spaces.service import NewKey
@@ -54,6 +54,7 @@ class CommitteeService:
         members: Sequence[Member],
         actor: str,
         contact: str,
+        late_members: LateMembers = LateMembers.FROM_JOINING,
     ) -> Committee:
         """Begin a committee of ``buyer``; ``chair`` is one of the ``members``. Rooms open to whoever declared.
 
@@ -78,14 +79,15 @@ class CommitteeService:
                 space=self._new_key(),
                 deliberation=self._new_key(),
                 members=tuple(members),
+                late_members=late_members,
             )
-            await EngagementStore(tx).add(_engagement(made, now, actor))
+            await EngagementStore(tx).add(engagement_of(made, now, actor))
             await self._enter(tx, made)
             await CommitteeStore(tx).add(made)
             await self._put_charters(tx, made, now)
             people = sorted(member.person for member in members)
             data = {"chair": chair, "members": people, "rooms": [made.space, made.deliberation]}
-            entry = draft("committee.opened", made, actor, data)
+            entry = draft("committee.opened", made, actor, {**data, "late_members": late_members.value})
             await self._inbox.put(tx, replace(entry, disclose={"title": title}))
         return made
 
@@ -122,7 +124,7 @@ class CommitteeService:
         return after
 
     async def add_member(self, committee_id: str, member: Member, *, actor: str) -> Committee:
-        """Take one more of the buyer's people in; they see what is said from when they declared.
+        """Take one more of the buyer's people in; what they get of before is as the committee was opened.
 
         Raises:
             ConclaveError: See :meth:`spaces.committee.Committee.add_member`.
@@ -238,9 +240,12 @@ class CommitteeService:
             NotFoundError: No such committee.
         """
         async with self._db.read() as connection:
-            await self._found(connection, committee_id)
-            rows = await LedgerStore(connection).of_kinds(COMMITTEE_KINDS, 2**53)
-        return [moment(row) for row in rows if belongs_to(row, committee_id)]
+            return await story(connection, await self._found(connection, committee_id))
+
+    async def findings(self, committee_id: str) -> int:
+        """How many messages of its rooms came with a session that somebody may hold the key of who left."""
+        async with self._db.read() as connection:
+            return await reuses(connection, committee_id)
 
     async def get(self, committee_id: str) -> tuple[Committee, list[RoomView]]:
         """One committee, as time has made it, and its rooms, the Space first.
@@ -381,19 +386,6 @@ class CommitteeService:
             raise NotFoundError(f"the room {room.key} has no charter")
         joined = await ObservedStore(connection).joined(room.room_id) if room.room_id else []
         return RoomView(room=room, charter=charter, members=sum(user != self._bot for user in joined))
-
-
-def _engagement(committee: Committee, now: Millis, actor: str) -> Engagement:
-    return Engagement(
-        id=committee.id,
-        kind=EngagementKind.COMMITTEE,
-        partner=committee.buyer,
-        template="",
-        team="",
-        status=EngagementStatus.OPEN,
-        opened_at=now,
-        opened_by=actor,
-    )
 
 
 def _unknown(committee_id: str) -> NotFoundError:

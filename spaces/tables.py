@@ -45,6 +45,7 @@ committee = Table(
     Column("decided_at", BigInteger),
     Column("winner", Text),
     Column("standstill_until", BigInteger),
+    Column("late_members", Text, nullable=False, server_default="from-joining"),
 )
 
 committee_member = Table(
@@ -194,6 +195,27 @@ observed_state = Table(
     Column("sender", Text, nullable=False, server_default=""),
     Column("at", BigInteger, nullable=False, server_default="0"),
 )
+
+megolm_session = Table(
+    "megolm_session",
+    metadata,
+    Column("session_id", Text, primary_key=True),
+    Column("room_id", Text, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+Index("ix_megolm_session_seen_at", megolm_session.c.seen_at)
+
+departure = Table(
+    "departure",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("room_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+Index("ix_departure_room_id", departure.c.room_id, departure.c.number)
+Index("ix_departure_at", departure.c.at)
 
 feed_event = Table(
     "feed_event",

@@ -13,19 +13,10 @@ from audit.index_store import IndexStore
 from audit.keys import verify_ed25519
 from audit.note import Checkpoint, open_note
 from audit.parts import MANIFEST, MANIFEST_SIGNATURE, NAMESPACE, SIGNERS, VerificationError, signers_line
-from audit.removal import (
-    CLEARED,
-    ENROLLED,
-    HUB,
-    JOINED_ONLY,
-    Entry,
-    Removal,
-    RemovalReport,
-    Room,
-    judge_removal,
-)
+from audit.removal import CLEARED, ENROLLED, HUB, JOINED_ONLY, judge_removal
 from audit.removal_export import Judged, RemovalOrder, write_removal
 from audit.removal_file import FACTS
+from audit.removal_report import Entry, Removal, RemovalReport, Room
 from audit.sshsig import ssh_sign
 from audit.store import EntryRow, LedgerStore
 from audit.trail_export import read_counts
@@ -104,11 +95,11 @@ def enrolments() -> list[Handed]:
     ]
 
 
-def pitched(*, history: str | None = JOINED_ONLY) -> Story:
+def pitched(*, history: str | None = JOINED_ONLY, deliberation: str = JOINED_ONLY) -> Story:
     """Two rooms; the buyers in both, the vendor in one; something said in each. Nothing is cleared yet."""
     story = Story()
     story.create(PITCH_ROOM, "rm_p", history=history)
-    story.create(DELIBERATION_ROOM, "rm_d")
+    story.create(DELIBERATION_ROOM, "rm_d", history=deliberation)
     for room, names in ((PITCH_ROOM, ("ann", "bea", "vic", "val")), (DELIBERATION_ROOM, ("ann", "bea"))):
         for name in names:
             story.member(room, "joined", name)
@@ -118,10 +109,10 @@ def pitched(*, history: str | None = JOINED_ONLY) -> Story:
     return story
 
 
-def removed() -> Story:
-    """The whole of it as it should be."""
-    story = pitched()
-    story.clear()
+def removed(*, deliberation: str = JOINED_ONLY, word: str | None = None) -> Story:
+    """The whole of it as it should be; ``word`` is what the clearing says of the history of the deliberation room."""
+    story = pitched(deliberation=deliberation)
+    story.clear(**({} if word is None else {"history": word}))
     for name in ("vic", "val"):
         story.member(PITCH_ROOM, "removed", name, CLEARED_AT + 100)
     story.message(DELIBERATION_ROOM, "ann", "d2", CLEARED_AT + 200)

@@ -3,7 +3,7 @@
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from bridge.api.models import RoomView, Slug, Text
-from spaces.committee import Declared, Phase
+from spaces.committee import Declared, LateMembers, Phase
 
 
 class _Model(BaseModel):
@@ -18,6 +18,10 @@ class CommitteeOpen(_Model):
     buyer: Slug | None = Field(default=None, description="the company that decides; the host where none is named")
     chair: Text
     members: list[Text] = Field(min_length=1, max_length=100)
+    late_members: LateMembers = Field(
+        default=LateMembers.FROM_JOINING,
+        description="what a member who joins late gets of the deliberation room; it cannot be changed later",
+    )
 
 
 class VendorAdd(_Model):
@@ -83,15 +87,20 @@ class CommitteeView(_Model):
     decided_at: str | None
     winner: str | None
     standstill_until: str | None
+    late_members: LateMembers
     members: list[MemberView]
     vendors: list[VendorView]
 
 
 class CommitteeDetail(CommitteeView):
-    """A committee with its rooms; ``settled`` when all of them are what their charters say."""
+    """A committee with its rooms; ``settled`` when all of them are what their charters say.
+
+    ``reused_sessions`` counts the messages with a Megolm session that somebody may hold the key of who is out.
+    """
 
     settled: bool
     enforced: bool
+    reused_sessions: int
     rooms: list[RoomView]
 
 

@@ -42,6 +42,7 @@ async def open_committee(call: Call[NoQuery, CommitteeOpen]) -> CommitteeDetail:
         members=list({member.person: member for member in people.values()}.values()),
         actor=call.actor,
         contact=f"{principal.name} ({principal.company_name})",
+        late_members=body.late_members,
     )
     return await _changed(call, made.id)
 
@@ -92,7 +93,10 @@ async def add_vendor(call: Call[NoQuery, VendorAdd]) -> CommitteeDetail:
 
 
 async def add_member(call: Call[NoQuery, MemberAdd]) -> CommitteeDetail:
-    """Take one more of the buyer's people in: they come in once they declared, and see what is said from then on."""
+    """Take one more of the buyer's people in: they come in once they declared.
+
+    They see what is said from then on; of the deliberation room all, where the committee was opened so.
+    """
     await _demand(call)
     before, _ = await call.services.committees.get(call.path["committee"])
     member = await _member(call, call.body.person, before.buyer)
@@ -187,10 +191,12 @@ async def _changed(call: Call[Any, Any], committee_id: str) -> CommitteeDetail:
 
 async def _detail(call: Call[Any, Any], committee_id: str, *, enforced: bool) -> CommitteeDetail:
     found, rooms = await call.services.committees.get(committee_id)
+    reused_sessions = await call.services.committees.findings(committee_id)
     return CommitteeDetail(
         **_fields(found),
         settled=all(view.room.settled for view in rooms),
         enforced=enforced,
+        reused_sessions=reused_sessions,
         rooms=[room_view(view) for view in rooms],
     )
 
@@ -207,6 +213,7 @@ def _fields(item: Committee) -> dict[str, Any]:
         "decided_at": time(item.decided_at),
         "winner": item.winner,
         "standstill_until": time(item.standstill_until),
+        "late_members": item.late_members,
         "members": [
             MemberView(
                 person=member.person,

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from audit.archive import BLOCK, END, tar_header
 from audit.index import COMPANY, ROOM, Scope
-from audit.removal import Removal
+from audit.removal_report import Removal
 from audit.store import EntryRow
 from bridge.api.call import Call
 from bridge.api.ledger_models import EventPlace, ExportOrder, GrowthProof, GrowthQuery, RoomCompleteness

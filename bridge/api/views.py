@@ -143,3 +143,5 @@ def people_in(entry: Mapping[str, Any]) -> Iterator[str]:
             yield found
     if isinstance(subject, Mapping) and isinstance(subject.get("person"), str):
         yield subject["person"]
+    left = data.get("left")
+    yield from (person for person in (left if isinstance(left, list) else ()) if isinstance(person, str))

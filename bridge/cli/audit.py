@@ -82,6 +82,7 @@ _ABOUT = (
     "team",
     "role",
     "subject",
+    "left",
     "before",
     "room_type",
     "type",
@@ -96,6 +97,8 @@ def _about(entry: dict[str, Any]) -> str:
         value = body["data"].get(name)
         if isinstance(value, dict):
             value = next(iter(value.values()))
+        if isinstance(value, list):
+            value = " and ".join(str(entry["names"].get(item, item)) for item in value)
         if value is not None and not (name == "type" and entry["kind"] != "state.changed"):
             parts.append(f"{name} {entry['names'].get(value, value)}" if name != "reason" else f"“{value}”")
     parts += [f"{name} {value}" for name, value in sorted(entry["disclosed"].items()) if name in _ABOUT]

@@ -1,5 +1,6 @@
 """``conclave committee``."""
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -21,23 +22,37 @@ APPS = {"committee": app}
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The committee's id, such as crm-2027.")]
 Vendor = Annotated[str, typer.Argument(metavar="COMPANY", help="The vendor's company id.")]
 Wait = Annotated[bool, typer.Option(help="Wait until every room is as it should be.")]
+_LATE = "What who joins late gets of the deliberation room; it cannot be changed later."
+_LATE_MEMBERS = {
+    "see-all": "who joins gets all of the deliberation room from the server",
+    "from-joining": "who joins gets what is said from then on",
+}
 _TIME = "RFC 3339 with its zone, such as 2027-02-11T09:00:00Z."
 
 
+class Late(StrEnum):
+    """What a member who joins late gets of what was said before."""
+
+    SEE_ALL = "see-all"
+    FROM_JOINING = "from-joining"
+
+
 @app.command("open")
-def open_(
+def open_(  # noqa: PLR0913, PLR0917  # each is an option of the command
     ctx: typer.Context,
     name: Name,
     chair: Annotated[str, typer.Option(help="Who chairs: id, e-mail address or Matrix user id.")],
     members: Annotated[str, typer.Option(help="The others of the buyer who decide, with commas between them.")] = "",
     title: Annotated[str, typer.Option(help="What it is called in clients; the name where none is given.")] = "",
     buyer: Annotated[str, typer.Option(help="The company that decides; the host where none is given.")] = "",
+    late_members: Annotated[Late, typer.Option(help=_LATE)] = Late.FROM_JOINING,
     wait: Wait = True,
     as_json: Json = False,
 ) -> None:
     """Begin a committee: a Space and a deliberation room, in which no vendor ever is."""
     people = [item.strip() for item in members.split(",") if item.strip()]
     body: dict[str, Any] = {"id": name, "title": title or name, "chair": chair, "members": people or [chair]}
+    body["late_members"] = late_members.value
     found = _call(ctx, "", {**body, "buyer": buyer} if buyer else body, wait)
     if as_json:
         write_json(found)
@@ -81,9 +96,11 @@ def show_(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
             ("clear", _time(found["clear_at"])),
             ("decided", "–" if found["winner"] is None else f"{found['winner']}, {_time(found['decided_at'])}"),
             ("standstill", "–" if found["standstill_until"] is None else f"until {_time(found['standstill_until'])}"),
+            ("late", _LATE_MEMBERS[found["late_members"]]),
             *(("member", f"{one['user_id']}: {one['declared'] or 'has not declared'}") for one in found["members"]),
             *(("vendor", f"{one['vendor']}: {_state(rooms[one['pitch']])}") for one in found["vendors"]),
             *((room["kind"], f"{room['name']}: {_state(room)}") for room in found["rooms"]),
+            ("findings", _findings(found)),
         ],
     )
 
@@ -120,7 +137,7 @@ def add_member(
     person: Annotated[str, typer.Argument(help="Id, e-mail address or Matrix user id.")],
     as_json: Json = False,
 ) -> None:
-    """Take one more of the buyer's people in; they see what is said from when they declared."""
+    """Take one more of the buyer's people in, once they declared; what they get of before, show says."""
     found = _call(ctx, f"/{segment(name)}/members", {"person": person}, wait=False)
     _tell(found, as_json, f"{person} comes in once they declared: conclave committee declare {name} --none")
 
@@ -248,6 +265,14 @@ def _state(room: dict[str, Any]) -> str:
         return f"stuck: {room['problem']}"
     people = "1 person" if room["members"] == 1 else f"{room['members']} people"
     return f"{people}, {'as it should be' if room['settled'] else 'being set up'}"
+
+
+def _findings(found: dict[str, Any]) -> str:
+    count = found["reused_sessions"]
+    if not count:
+        return "none"
+    messages = "1 message" if count == 1 else f"{count} messages"
+    return f"{messages} that somebody who is out may open: conclave committee timeline {found['id']}"
 
 
 def _time(text: str | None) -> str:

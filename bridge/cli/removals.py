@@ -121,6 +121,7 @@ def _write(proof: "RemovalProof") -> None:
         for one in report.leaves
     ]
     counts = {"sessions": len(report.sessions), "later_messages": report.later, "deliberation_members": report.members}
+    counts["late_members_see_all"] = report.shared
     whole = {"cleared_at": when(report.cleared_at), "whole_until": when(report.whole_until)}
     about = {"committee": report.committee, "vendor": report.vendor, "buyer": report.buyer}
     export = {"export": proof.export, "entry": proof.written.entry, "files": proof.files, "size": proof.checkpoint.size}

@@ -47,14 +47,14 @@ async def settled(live: LiveHub, name: str) -> dict[str, Any]:
     return found
 
 
-async def in_pitch(live: LiveHub) -> Committee:
-    """A committee whose vendors are in."""
+async def in_pitch(live: LiveHub, **more: Any) -> Committee:
+    """A committee whose vendors are in; it is opened with ``more``."""
     name, companies = live.fresh("tender"), [await live.add_company(), await live.add_company()]
     buyers = [await live.add_person("contoso"), await live.add_person("contoso")]
     vendor = [await live.add_person(companies[0]), await live.add_person(companies[0])]
     rival = await live.add_person(companies[1])
     people = [buyer.user_id for buyer in buyers]
-    body = {"id": name, "title": f"Tender {name}", "chair": people[0], "members": people}
+    body = {"id": name, "title": f"Tender {name}", "chair": people[0], "members": people, **more}
     await live.api("POST", "/v1/committees", body)
     for company in companies:
         await live.api("POST", f"/v1/committees/{name}/vendors", {"vendor": company})

@@ -30,6 +30,7 @@ LEDGER = [
         *(
             "removal",
             "removal_file",
+            "removal_report",
             "removal_lines",
             "removal_page",
             "seen",
@@ -57,6 +58,7 @@ MODELS = [
         "spaces.committee",
         "spaces.drift",
         "spaces.expected",
+        "spaces.megolm",
     ),
     *("spaces.model", "spaces.plan", "spaces.situation"),
 ]

@@ -20,7 +20,7 @@ def report(aim: Aim | None, name: str = "send") -> Report:
 
 def test_there_is_a_measurement_for_each_figure_that_is_promised() -> None:
     ledger = {"append", "low-load", "writers", "growth", "export", "verify"}
-    assert set(MEASUREMENTS) == {"help", "up", *ledger, "decide", "lag", "partnership", "committees", "send"}
+    assert set(MEASUREMENTS) == {"help", "up", *ledger, "decide", "lag", "reuse", "partnership", "committees", "send"}
 
 
 def test_a_row_has_the_medians_and_the_median_of_the_ratios() -> None:

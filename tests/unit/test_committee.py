@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from config.clock import DAY
 from config.errors import ConflictError, InvalidInputError, NotFoundError
-from spaces.committee import Committee, Declared, Member, Phase, PhaseError, Vendor, charters_of, keys_of
+from spaces.committee import Committee, Declared, LateMembers, Member, Phase, PhaseError, Vendor, charters_of, keys_of
 from spaces.policy.decide import decide
 from spaces.policy.records import Admission, Charter, CompanyRecord, MappingRoster, PersonRecord, Standing
 from spaces.policy.refusal import Code
@@ -157,6 +157,18 @@ def test_no_vendor_is_in_the_buyers_rooms_in_any_phase(phase: Phase) -> None:
         found = charter(PHASES[phase], key)
         assert (found.admits, found.companies, found.history_visibility) == (BUYERS, ("contoso",), "joined")
         assert found.open is (phase is not Phase.CLOSED)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_late_members_may_see_all_of_the_deliberation_room_and_of_no_other(phase: Phase) -> None:
+    shared = replace(PHASES[phase], late_members=LateMembers.SEE_ALL)
+    before = {item.key: item for item in charters_of(PHASES[phase], NAMES, "12")}
+    after = {item.key: item for item in charters_of(shared, NAMES, "12")}
+    found = after.pop("rm_delib")
+    assert found.history_visibility == "shared"
+    assert found.topic.endswith("Who joins late gets all of it.")
+    assert replace(found, history_visibility="joined", topic=before.pop("rm_delib").topic).admits == BUYERS
+    assert after == before
 
 
 @pytest.mark.parametrize(

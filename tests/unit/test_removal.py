@@ -2,22 +2,28 @@
 
 import random
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from audit.entry import person_actor
 from audit.keys import verify_ed25519
 from audit.parts import VerificationError
 from audit.proof_check import Trust
-from audit.removal import RemovalReport
+from audit.removal import ALL_OF_IT, JOINED_ONLY
 from audit.removal_file import is_removal, verify_removal
 from audit.removal_lines import removal_lines
+from audit.removal_report import RemovalReport
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log
-from tests.removals import CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, pitched, removal, removed
+from tests.removals import BOT, CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, pitched, removal, removed
 
 TRUST = Trust([LOG_KEY.public])
 FLIPS = 200
+INVITED, WORLD = (
+    sha256(f'{{"history_visibility":"{word}"}}'.encode()).hexdigest() for word in ("invited", "world_readable")
+)
 
 
 @pytest.fixture
@@ -179,12 +185,63 @@ async def test_what_is_not_shown_is_not_proven(db: Database, tmp_path: Path, nam
 
 @pytest.mark.parametrize(
     ("history", "text"),
-    [("0" * 64, "opens the history to others"), (None, "came before the history was shut")],
+    [("0" * 64, "makes the history another than it has to be"), (None, "came before the history was shut")],
 )
 async def test_history_was_shut_from_the_first_on(db: Database, tmp_path: Path, history: str | None, text: str) -> None:
     story = pitched(history=history)
     story.clear()
     assert text in refused(await made(db, tmp_path, story))
+
+
+HISTORIES: dict[str, tuple[str, str | None, str]] = {
+    "shared, and no word of it": (ALL_OF_IT, None, "makes the history another than it has to be"),
+    "shared, and another word": (ALL_OF_IT, "invited", "makes the history another than it has to be"),
+    "the word, and not shared": (JOINED_ONLY, "shared", "makes the history another than it has to be"),
+    "for who is invited": (INVITED, "shared", "makes the history another than it has to be"),
+    "for the world": (WORLD, "shared", "makes the history another than it has to be"),
+}
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+async def test_the_deliberation_rooms_history_is_what_the_clearing_says(
+    db: Database, tmp_path: Path, name: str
+) -> None:
+    history, word, text = HISTORIES[name]
+    assert text in refused(await made(db, tmp_path, removed(deliberation=history, word=word)))
+
+
+async def test_members_who_come_late_may_see_all_of_the_deliberation_room(db: Database, tmp_path: Path) -> None:
+    report = check(await made(db, tmp_path, removed(deliberation=ALL_OF_IT, word="shared")))
+    assert (report.shared, report.findings) == (True, [])
+    (line,) = [line for line in removal_lines(report) if line.startswith("history")]
+    assert line.endswith("in the pitch room, all of the deliberation room for its members, since they were made")
+
+
+async def test_a_pitch_room_is_never_for_who_was_not_there(db: Database, tmp_path: Path) -> None:
+    story = pitched(history=ALL_OF_IT, deliberation=ALL_OF_IT)
+    story.clear(history="shared")
+    assert "makes the history another than it has to be" in refused(await made(db, tmp_path, story))
+
+
+@pytest.mark.parametrize(("first", "then", "word"), [(JOINED_ONLY, ALL_OF_IT, None), (ALL_OF_IT, JOINED_ONLY, "shared"),
+                                                     (JOINED_ONLY, ALL_OF_IT, "shared")])  # fmt: skip
+async def test_a_history_that_was_changed_later_is_refused(
+    db: Database, tmp_path: Path, first: str, then: str, word: str | None
+) -> None:
+    story = removed(deliberation=first, word=word)
+    kind = "m.room.history_visibility"
+    story.event(DELIBERATION_ROOM, "state.changed", BOT, type=kind, state_key="", content_sha256=then)
+    assert "makes the history another than it has to be" in refused(await made(db, tmp_path, story))
+
+
+async def test_what_the_hub_found_itself_stands_in_the_room_and_changes_nothing(db: Database, tmp_path: Path) -> None:
+    story = pitched()
+    actor = person_actor("prs_ann")
+    story.event(PITCH_ROOM, "session.reused", actor, session_id="s1", left=["prs_val"], left_of=["adatum"], count=1)
+    story.clear()
+    for name in ("vic", "val"):
+        story.member(PITCH_ROOM, "removed", name, CLEARED_AT + 100)
+    assert check(await made(db, tmp_path, story)).findings == []
 
 
 async def test_nobody_else_is_named_in_it(db: Database, tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from audit.entry import Actor, Draft, person_actor, user_actor
 from audit.keys import verify_signature
 from audit.parts import DISCLOSURES, VerificationError
 from audit.proof_check import Trust
-from audit.removal import ENROLLED, Removal, RemovalReport
+from audit.removal import ENROLLED
 from audit.removal_export import NotClearedError, judge_stored
 from audit.removal_file import verify_removal
+from audit.removal_report import Removal, RemovalReport
 from audit.store import LedgerStore
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log

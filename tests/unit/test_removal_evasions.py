@@ -10,8 +10,8 @@ from audit.keys import verify_signature
 from audit.parts import VerificationError
 from audit.proof_check import Trust
 from audit.quorum import Policy
-from audit.removal import RemovalReport
 from audit.removal_file import verify_removal
+from audit.removal_report import RemovalReport
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log, signing_key
 from tests.removals import BOT, CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, pitched, removal, removed

@@ -16,8 +16,8 @@ from audit.parts import CHECKPOINT, DISCLOSURES, MANIFEST, SIGNERS, Bundle, Veri
 from audit.parts import LOG_KEY as LOG_KEY_FILE
 from audit.proof_check import Trust
 from audit.quorum import Policy, parse_policy
-from audit.removal import Removal
 from audit.removal_file import FACTS, PAGE, RemovalProof, is_removal, verify_removal
+from audit.removal_report import Removal
 from audit.store import LedgerStore
 from audit.trail import FRAME
 from audit.trail_export import ProvenLines

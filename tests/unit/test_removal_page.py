@@ -12,9 +12,10 @@ from audit.index import Scope
 from audit.keys import verify_ed25519
 from audit.note import Checkpoint
 from audit.proof_check import Trust
-from audit.removal import ENROLLED, Leave, Move, RemovalReport
+from audit.removal import ALL_OF_IT, ENROLLED
 from audit.removal_file import PAGE, verify_removal
 from audit.removal_page import MOVES, Written, removal_page
+from audit.removal_report import Leave, Move, RemovalReport
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log
 from tests.removals import CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, enrolments, removal, removed
@@ -100,6 +101,11 @@ async def test_it_says_who_left_by_which_event_and_what_proves_it(db: Database, 
         "the entries of both rooms: entry 26",
     ):
         assert said in text, (said, text)
+
+
+async def test_it_says_that_late_members_may_see_all(db: Database, tmp_path: Path) -> None:
+    page = await page_of(db, tmp_path, removed(deliberation=ALL_OF_IT, word="shared"))
+    assert b"and every member all of the deliberation room, from the first on" in page
 
 
 async def test_findings_come_first(db: Database, tmp_path: Path) -> None:

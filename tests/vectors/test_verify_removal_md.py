@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from audit.removal import ALL_OF_IT, JOINED_ONLY
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log
 from tests.removals import (
@@ -61,6 +62,18 @@ async def test_the_program_accepts_a_proof(db: Database, tmp_path: Path) -> None
             VALID,
         ],
     )
+
+
+@pytest.mark.parametrize(("history", "word"), [(ALL_OF_IT, "shared"), (ALL_OF_IT, None), (JOINED_ONLY, "shared")])
+async def test_the_deliberation_room_may_be_for_late_members_where_the_clearing_says_so(
+    db: Database, tmp_path: Path, history: str, word: str | None
+) -> None:
+    files = await removal(await make_log(db, tmp_path, []), removed(deliberation=history, word=word).drafts)
+    status, said = check(files, tmp_path / "late")
+    if (history, word) == (ALL_OF_IT, "shared"):
+        assert (status, said[-1]) == (0, VALID)
+    else:
+        assert (status, said[-1]) == (1, "NOT VALID: its history was opened")
 
 
 def _old_session(story: Story) -> None:
