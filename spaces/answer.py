@@ -111,6 +111,16 @@ def text_of(text: str, name: str, most: int) -> str:
     return plain
 
 
+def demand_text(question: str, answer: str) -> tuple[str, str]:
+    """Question, which may be empty, and answer as they are published.
+
+    Raises:
+        InvalidInputError: One of them is empty, too long, or no text alone.
+    """
+    asked = text_of(question, "question", MAX_QUESTION) if question.strip() else ""
+    return asked, text_of(answer, "answer", MAX_ANSWER)
+
+
 def said(question: str, answer: str) -> str:
     """The message, the same in every vendor's room: nothing in it is about a vendor, or about who asked or wrote."""
     asked = f"Question: {question}\n\n" if question else ""

@@ -1,14 +1,42 @@
 """What a committee demands of companies, and of its name. On an open connection; the caller owns the transaction."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from config.clock import Millis
 from config.errors import ConflictError, NotFoundError
 from spaces.committee import Committee
+from spaces.observed import ObservedStore
 from spaces.policy.records import Standing
-from spaces.store import DocumentStore, EngagementStore
+from spaces.store import DocumentStore, EngagementStore, RoomStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attendance:
+    """How many people of a vendor may come, as they are enrolled, and how many are in a room of the committee."""
+
+    vendor: str
+    enrolled: int
+    inside: int
+
+
+async def attendance_of(tx: AsyncConnection, committee: Committee) -> list[Attendance]:
+    """The same of each vendor, of its own people alone: buyers are in the same rooms."""
+    rooms = {room.key: room.room_id for room in await RoomStore(tx).of_engagement(committee.id)}
+    found = []
+    for vendor in committee.vendors:
+        people = await DocumentStore(tx).people_of(vendor.company)
+        inside = set[str]()
+        for key in (vendor.pitch, vendor.debrief):
+            room_id = None if key is None else rooms.get(key)
+            if room_id is not None:
+                inside |= set(await ObservedStore(tx).joined(room_id))
+        active = sum(person.standing is Standing.ACTIVE for person in people)
+        own = inside & {person.user_id for person in people}
+        found.append(Attendance(vendor=vendor.company, enrolled=active, inside=len(own)))
+    return found
 
 
 async def demand_company(tx: AsyncConnection, company: str, now: Millis) -> None:

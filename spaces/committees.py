@@ -14,7 +14,7 @@ from config.db import Database
 from config.errors import ConclaveError, InvalidInputError, NotFoundError
 from spaces.answer_store import drop_unsaid
 from spaces.committee import Committee, Declared, LateMembers, Member, Phase, Vendor, charters_of, kept, keys_of
-from spaces.committee_companies import demand_company, demand_free, names_of
+from spaces.committee_companies import Attendance, attendance_of, demand_company, demand_free, names_of
 from spaces.committee_entries import Moment, cleared, draft, engagement_of
 from spaces.committee_seats import demand_impartial
 from spaces.committee_store import CommitteeStore
@@ -258,6 +258,15 @@ class CommitteeService:
             found = await self._found(connection, committee_id)
             views = [await self._view(connection, room) for room in await RoomStore(connection).of_engagement(found.id)]
         return found.at(self._clock()), views
+
+    async def attendance(self, committee_id: str) -> list[Attendance]:
+        """Who of each vendor may come, and who is in.
+
+        Raises:
+            NotFoundError: No such committee.
+        """
+        async with self._db.read() as connection:
+            return await attendance_of(connection, await self._found(connection, committee_id))
 
     async def page(self, *, after: str, limit: int, member: str | None = None) -> list[Committee]:
         """Up to ``limit`` committees in the order of their ids, from behind ``after`` on, of one member where asked."""
