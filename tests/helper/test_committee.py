@@ -13,7 +13,7 @@ async def test_the_chair_clears_the_room_after_a_question(live: LiveHub, tmp_pat
     room_id = await live.chat_of(chair)
     async with signed_in(live, chair, tmp_path / "chair") as client:
         await client.say(room_id, f"!clear {committee.name}")
-        assert f"write: !clear {committee.name} yes" in await client.hears("2 vendors leave their pitch rooms")
+        assert f"write: !clear {committee.name} yes" in await client.hears("Out of the pitch rooms: ")
         assert committee.own in await joined(committee.vendor[0]), "nothing is done before the yes"
         await client.say(room_id, f"!clear {committee.name} yes")
         assert await client.hears("is cleared:", "Deliberation, until decided.")
