@@ -10,7 +10,8 @@ def removal_lines(report: RemovalReport) -> list[str]:
     whose = "people" if report.findings else f"of {report.buyer}, and nobody else,"
     used = "" if report.findings else ", none by one of these"
     return [
-        f"cleared       {report.committee}, entry {report.cleared_entry:,}, {when(report.cleared_at)}",
+        f"shut out      {report.vendor}, from {when(report.shut_at)} on",
+        f"cleared       {report.committee}, entry {report.cleared_entry:,}, recorded {when(report.cleared_at)}",
         *(
             f"left          {item.person} of {report.vendor}, {when(item.ts)}, {item.event_id}"
             for item in report.leaves

@@ -15,11 +15,11 @@ from spaces.store import DocumentStore, EngagementStore, RoomStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attendance:
-    """How many people of a vendor may come, as they are enrolled, and how many are in a room of the committee."""
+    """How many people of a vendor may come, as they are enrolled, and who is in a room of it, by Matrix user ids."""
 
     vendor: str
     enrolled: int
-    inside: int
+    inside: tuple[str, ...]
 
 
 async def attendance_of(tx: AsyncConnection, committee: Committee) -> list[Attendance]:
@@ -35,7 +35,7 @@ async def attendance_of(tx: AsyncConnection, committee: Committee) -> list[Atten
                 inside |= set(await ObservedStore(tx).joined(room_id))
         active = sum(person.standing is Standing.ACTIVE for person in people)
         own = inside & {person.user_id for person in people}
-        found.append(Attendance(vendor=vendor.company, enrolled=active, inside=len(own)))
+        found.append(Attendance(vendor=vendor.company, enrolled=active, inside=tuple(sorted(own))))
     return found
 
 

@@ -316,7 +316,7 @@ async def _detail(call: Call[Any, Any], committee_id: str, *, enforced: bool) ->
         enforced=enforced,
         reused_sessions=reused_sessions,
         attendance=[
-            VendorAttendance(vendor=one.vendor, enrolled=one.enrolled, inside=one.inside) for one in attendance
+            VendorAttendance(vendor=one.vendor, enrolled=one.enrolled, inside=len(one.inside)) for one in attendance
         ],
         rooms=[room_view(view) for view in rooms],
     )

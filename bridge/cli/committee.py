@@ -30,6 +30,7 @@ _LATE_MEMBERS = {
     "see-all": "who joins gets all of the deliberation room from the server",
     "from-joining": "who joins gets what is said from then on",
 }
+_STANDSTILL = "For so many days the committee cannot be closed."
 _TIME = "RFC 3339 with its zone, such as 2027-02-11T09:00:00Z."
 
 
@@ -182,9 +183,7 @@ def decide(
     ctx: typer.Context,
     name: Name,
     winner: Annotated[str, typer.Option(help="The vendor that was chosen.")],
-    standstill_days: Annotated[
-        int, typer.Option(min=0, max=365, help="For so many days the committee cannot be closed.")
-    ] = 0,
+    standstill_days: Annotated[int, typer.Option(min=0, max=365, help=_STANDSTILL)] = 0,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -277,6 +276,5 @@ def _moment(option: str, text: str) -> str | None:
 
 
 def _wrong(command: str, text: str) -> CallFailedError:
-    return CallFailedError(
-        text.removesuffix("."), code="usage", hint=f"conclave committee {command} --help", usage=True
-    )
+    hint = f"conclave committee {command} --help"
+    return CallFailedError(text.removesuffix("."), code="usage", hint=hint, usage=True)

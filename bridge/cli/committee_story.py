@@ -23,8 +23,8 @@ def timeline(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
     names = found["names"]
     listing(
         found["items"],
-        False,
-        [
+        as_json=False,
+        columns=[
             ("entry", lambda row: f"{row['position']:,}"),
             ("recorded (UTC)", lambda row: clock(row["at"]).removesuffix(" UTC")),
             ("what", lambda row: row["kind"]),
@@ -32,7 +32,7 @@ def timeline(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
             ("more", lambda row: about(row, names)),
             ("who", lambda row: _name(row["actor"], names)),
         ],
-        "Nothing is in the log yet; it follows within a second.",
+        empty="Nothing is in the log yet; it follows within a second.",
     )
 
 

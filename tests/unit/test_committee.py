@@ -75,7 +75,7 @@ def test_what_may_be_done_in_which_phase(act: str, phase: Phase) -> None:
 
 def test_vendors_do_not_come_before_every_member_declared() -> None:
     silent = replace(OPEN, members=(ANN, replace(BEA, declared=None)))
-    with pytest.raises(ConflictError, match="1 of 2 members has not declared .*: @bea:hub.test$") as raised:
+    with pytest.raises(ConflictError, match=r"1 of 2 members has not declared .*: @bea:hub.test$") as raised:
         silent.start(NOW)
     assert raised.value.hint.endswith("conclave committee remove-member crm PERSON")
     with pytest.raises(ConflictError, match="1 of 2 members has not declared"):

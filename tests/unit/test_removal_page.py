@@ -189,6 +189,7 @@ def test_a_page_of_this_format_reads_as_it_did() -> None:
         committee="crm",
         vendor="adatum",
         buyer="contoso",
+        shut_at=1_799_999_999_000,
         cleared_at=1_800_000_000_000,
         cleared_entry=1_021,
         pitch=pitch,
