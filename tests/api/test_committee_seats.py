@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from spaces.committee_seats import InterestError
 from tests.api.test_access import credential_of
 from tests.api.test_committees import BUYERS, CRM, Scene
 from tests.fakes.hub import FakeHub
@@ -58,12 +59,13 @@ async def test_the_service_refuses_too_whoever_calls_it(scene: Scene) -> None:
     await scene.act("declare", {"conflict": True, "statement": "shares"})
     chair = (await scene.hub.api("GET", CRM))["chair"]
     committees = scene.hub.hub.services.committees
-    for work in (
+    works = (
         committees.start("crm", actor=chair),
         committees.close("crm", actor=chair, reason="x"),
         committees.add_vendor("crm", "litware", actor=chair),
-    ):
-        with pytest.raises(Exception, match="you declared a conflict of interest in crm"):
+    )
+    for work in works:
+        with pytest.raises(InterestError, match="you declared a conflict of interest in crm"):
             await work
 
 
@@ -157,6 +159,8 @@ async def test_what_is_tried_changes_nothing_and_says_what_the_act_would(scene: 
     assert (await tried("decide", vendor="adatum"))[0] == 200
     assert (await tried("debrief", vendor="adatum"))[0] == 409
     assert (await tried("close"))[0] == 200
+    await scene.act("declare", {"conflict": True, "statement": "shares"})
+    assert (await tried("close")) == (403, "you declared a conflict of interest in crm; who has one does nothing there")
 
 
 async def test_the_timeline_says_who_what_and_when(scene: Scene) -> None:

@@ -29,6 +29,19 @@ async def test_the_chair_clears_the_room_after_a_question(live: LiveHub, tmp_pat
     assert other.person != chair.person
 
 
+async def test_a_chair_with_a_conflict_is_not_even_asked(live: LiveHub, tmp_path: Path) -> None:
+    committee = await in_pitch(live)
+    chair = committee.buyers[0]
+    room_id = await live.chat_of(chair)
+    async with signed_in(live, chair, tmp_path / "torn") as client:
+        await client.say(room_id, f"!declare {committee.name} conflict shares")
+        await client.hears("stay shut for you")
+        for more in ("", " yes"):
+            await client.say(room_id, f"!clear {committee.name}{more}")
+            assert await client.hears("Not done: you declared a conflict of interest")
+    assert await joined(committee.vendor[0]) == {committee.own}, "the vendor is in still"
+
+
 async def test_who_has_no_say_hears_nothing(live: LiveHub, tmp_path: Path) -> None:
     committee = await in_pitch(live)
     for user in (committee.buyers[1], committee.vendor[0]):
