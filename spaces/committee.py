@@ -246,7 +246,8 @@ class Committee:
             PhaseError: It is closed already.
             ConflictError: The standstill period is not over.
         """
-        self.demand_live("it is closed")
+        if self.phase is Phase.CLOSED:
+            raise PhaseError(f"{self.id} is closed already", hint=f"conclave committee timeline {self.id}")
         if self.phase is Phase.DECIDED and self.standstill_until is not None and now < self.standstill_until:
             raise ConflictError(
                 f"the standstill period of {self.id} lasts until {iso(self.standstill_until)}",

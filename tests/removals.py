@@ -74,7 +74,7 @@ class Story:
         self.event(room, "message.sent", person_actor(f"prs_{name}"), ts=ts, type="m.room.encrypted", **data)
 
     def clear(self, **data: Any) -> None:
-        about = {"committee": "crm", "vendor": "adatum", "pitch": "rm_p", "deliberation": "rm_d"}
+        about: dict[str, Any] = {"committee": "crm", "vendor": "adatum", "pitch": "rm_p", "deliberation": "rm_d"}
         about |= {"clear_at": SHUT_AT, **data}
         companies = ["adatum", "contoso"]
         draft = Draft(kind=CLEARED, actor=person_actor("prs_ann"), engagement="crm", companies=companies, data=about)

@@ -14,7 +14,7 @@ from spaces.committee import Member
 from tests.cli.test_commands import Run, run  # noqa: F401  # `run` is the fixture
 from tests.served import ServedHub
 
-Committee = Callable[[str], str]
+Committee = Callable[..., str]
 
 
 def there(hub: ServedHub, work: Coroutine[Any, Any, Any]) -> Any:
@@ -41,7 +41,7 @@ def opened(served_hub: ServedHub) -> Committee:
         there(served_hub, served_hub.fake.add_person(f"{name}-v", prefix=f"{name}v"))
         for person in people if declared else people[:1]:
             client_of(served_hub, person).post(f"/v1/committees/{name}/declare", {"conflict": False})
-        return people[1]
+        return str(people[1])
 
     return make
 
@@ -85,7 +85,7 @@ def test_start_asks_and_says_who_is_not_there(run: Run, opened: Committee) -> No
     assert run("committee", "close", "begun", "--reason", "x", "--yes", "--no-wait").status == 0
     assert "nothing: it was closed before" in run("committee", "show", "begun").out
     ran = run("committee", "close", "begun", "--reason", "x", "--yes")
-    assert ran.err.startswith("conclave: begun is closed already; ")
+    assert ran.err.startswith("conclave: begun is closed already\n")
     story = run("committee", "timeline", "begun").out
     for text in ("in at 2999-02-11 08:00:00.000", "no conflict", "chair ", "2 members", "x"):
         assert text in story, story
