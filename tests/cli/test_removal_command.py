@@ -15,7 +15,8 @@ from tests.ledger import LOG_KEY, make_log
 from tests.removals import CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, removal, removed
 
 GOOD = [
-    "cleared       crm, entry 21, ",
+    "shut out      adatum, from ",
+    "cleared       crm, entry 21, recorded ",
     "left          prs_vic of adatum, ",
     "left          prs_val of adatum, ",
     "history       from joining on only, in both rooms, since they were made",
