@@ -62,6 +62,8 @@ _TABLE = (
         "late_members",
     ),
     _kind("committee.enlarged", "one more of the buyer's people became a member", "person"),
+    _kind("committee.reduced", "one of the buyer's people is no member any more, and leaves its rooms", "person"),
+    _kind("committee.chaired", "the chair of a committee was handed on", "chair", "before"),
     _kind("committee.declared", "a member said whether they have a conflict of interest", "person", "conflict"),
     _kind("vendor.added", "a company was asked to pitch before a committee", "vendor", "pitch"),
     _kind("committee.scheduled", "the times of a committee's phases were set", "pitch_at", "clear_at"),
@@ -69,7 +71,7 @@ _TABLE = (
     _kind("committee.cleared", "every vendor was put out; the pitch rooms are frozen", "clear_at", "vendors", "timed"),
     _kind(
         "vendor.cleared", "a vendor left its pitch room when a committee was cleared", "committee", "vendor",
-        "pitch", "deliberation", "history",
+        "pitch", "deliberation", "history", "clear_at",
     ),
     _kind("committee.decided", "a committee chose a vendor", "winner", "standstill_until"),
     _kind("vendor.debriefed", "a room was opened to debrief one vendor", "vendor", "room"),

@@ -52,6 +52,7 @@ def judge_removal(
             committee=about.committee,
             vendor=about.vendor,
             buyer=buyer[0],
+            shut_at=_shut(entry["data"], cleared),
             cleared_at=entry["at"],
             cleared_entry=cleared,
             pitch=pitch.scope,
@@ -195,6 +196,14 @@ def _message(report: RemovalReport, left: _Left, body: Mapping[str, Any], positi
     if _session(body, position) in left.sessions:
         event = body["data"]["event_id"]
         report.findings.append(f"entry {position:,}: {event} was sent with a session from before the vendor left")
+
+
+def _shut(data: Mapping[str, Any], position: int) -> int:
+    """The time from which the clearing shut the vendor out, in milliseconds."""
+    at = data.get("clear_at")
+    if type(at) is not int:
+        raise _short(f"entry {position:,}", "does not say from when on the vendor was shut out")
+    return at
 
 
 def _session(body: Mapping[str, Any], position: int) -> str:

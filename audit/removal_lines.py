@@ -8,15 +8,17 @@ from audit.removal_report import RemovalReport
 def removal_lines(report: RemovalReport) -> list[str]:
     """What a removal proof shows, a line each, for people."""
     whose = "people" if report.findings else f"of {report.buyer}, and nobody else,"
+    later = "1 message" if report.later == 1 else f"{report.later} messages"
     used = "" if report.findings else ", none by one of these"
     return [
-        f"cleared       {report.committee}, entry {report.cleared_entry:,}, {when(report.cleared_at)}",
+        f"shut out      {report.vendor}, from {when(report.shut_at)} on",
+        f"cleared       {report.committee}, entry {report.cleared_entry:,}, recorded {when(report.cleared_at)}",
         *(
             f"left          {item.person} of {report.vendor}, {when(item.ts)}, {item.event_id}"
             for item in report.leaves
         ),
         f"history       {_history(report)}, since they were made",
-        f"sessions      {len(report.sessions)} that the vendor may have; {report.later} messages since{used}",
+        f"sessions      {len(report.sessions)} that the vendor may have; {later} since{used}",
         f"deliberation  {len(report.members)} {whose} were ever in it, over its whole life",
         f"whole         every entry of both rooms up to {when(report.whole_until)}",
     ]

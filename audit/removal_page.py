@@ -149,7 +149,8 @@ def _facts(report: RemovalReport) -> Iterable[str]:
     rows = [
         ("Committee", f"<code>{_text(report.committee)}</code>, of {_text(report.buyer)}"),
         ("Put out", f"<strong>{_text(report.vendor)}</strong>"),
-        ("Cleared", f"{_text(when(report.cleared_at))} (entry {report.cleared_entry:,})"),
+        ("Shut out from", f"{_text(when(report.shut_at))} on, by the homeserver"),
+        ("Recorded", f"{_text(when(report.cleared_at))} (entry {report.cleared_entry:,})"),
         ("Pitch room", f"<code>{_text(report.pitch.id)}</code>"),
         ("Deliberation room", f"<code>{_text(report.deliberation.id)}</code>"),
         ("Shown whole", f"every entry of both rooms up to {_text(when(report.whole_until))}"),

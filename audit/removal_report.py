@@ -60,6 +60,8 @@ class Move(Leave):
 class RemovalReport:
     """What is known of a removal; all is as it should be where ``findings`` is empty.
 
+    From ``shut_at`` on the vendor was refused in its room, by the guard, whether or not the hub was there; that was
+    recorded at ``cleared_at``, as the entry ``cleared_entry``.
     ``sessions`` are the Megolm sessions of the pitch room before the last of the vendor's people left, each with the
     entry that it was first seen in; ``later`` counts the messages of both rooms after that. ``members`` are the people
     who were ever in the deliberation room, ``moves`` how they came and went. ``enrolled`` has person → (company,
@@ -70,6 +72,7 @@ class RemovalReport:
     committee: str
     vendor: str
     buyer: str
+    shut_at: int
     cleared_at: int
     cleared_entry: int
     pitch: Scope

@@ -172,6 +172,12 @@ class LedgerStore:
         rows = await self._tx.execute(select(ledger_entry).where(*where).order_by(ledger_entry.c.position))
         return [entry_row(row) for row in rows]
 
+    async def of_rooms(self, rooms: Collection[str], kinds: Collection[str]) -> list[EntryRow]:
+        """The entries of ``kinds`` in these rooms, by their Matrix ids, in order."""
+        where = (ledger_entry.c.room.in_(rooms), ledger_entry.c.kind.in_(kinds))
+        rows = await self._tx.execute(select(ledger_entry).where(*where).order_by(ledger_entry.c.position))
+        return [entry_row(row) for row in rows]
+
     async def covered(self, position: int) -> tuple[EntryRow, list[tuple[int, bytes]]] | None:
         """The entry at ``position``, and size and note of each checkpoint that covers it, the one to prefer first.
 

@@ -309,6 +309,11 @@ class OnboardingService:
             found = await self._person(connection, reference)
             return found, await PersonStore(connection).teams(found.id)
 
+    async def names(self, people: set[str]) -> dict[str, str]:
+        """The names of these people, by id; who is not known has none."""
+        async with self._db.read() as connection:
+            return await PersonStore(connection).names(people)
+
     async def people(self, *, after: str, limit: int, company_id: str | None) -> list[Person]:
         """Up to ``limit`` people in the order of their ids, from behind ``after`` on, of one company where asked."""
         async with self._db.read() as connection:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from config.clock import HOUR, Millis
 from config.errors import ConflictError, InvalidInputError
 from spaces.committee import Committee, Declared, Phase, PhaseError
+from spaces.committee_seats import has_conflict, who_else
 
 MAX_ANSWER, MAX_QUESTION = 2_000, 1_000
 """In characters: what is said of both, encrypted, is less than Matrix lets an event have, whatever the script."""
@@ -94,9 +95,15 @@ def text_of(text: str, name: str, most: int) -> str:
     """
     plain = text.replace("\r\n", "\n").strip()
     if not plain:
-        raise InvalidInputError(f"the {name} is empty; write what every vendor is to read", field=name)
+        raise InvalidInputError(
+            f"the {name} is empty", field=name, hint=f"write what every vendor is to read: --{name} TEXT"
+        )
     if len(plain) > most:
-        raise InvalidInputError(f"the {name} has {len(plain):,} characters; at most {most:,} are sent", field=name)
+        raise InvalidInputError(
+            f"the {name} has {len(plain):,} characters; at most {most:,} are sent",
+            field=name,
+            hint="shorten it, or publish it in parts",
+        )
     found = _UNFIT.search(plain)
     if found:
         what = f"U+{ord(found[0]):04X} at character {found.start() + 1}"
@@ -104,15 +111,20 @@ def text_of(text: str, name: str, most: int) -> str:
     return plain
 
 
+def demand_text(question: str, answer: str) -> tuple[str, str]:
+    """Question, which may be empty, and answer as they are published.
+
+    Raises:
+        InvalidInputError: One of them is empty, too long, or no text alone.
+    """
+    asked = text_of(question, "question", MAX_QUESTION) if question.strip() else ""
+    return asked, text_of(answer, "answer", MAX_ANSWER)
+
+
 def said(question: str, answer: str) -> str:
     """The message, the same in every vendor's room: nothing in it is about a vendor, or about who asked or wrote."""
     asked = f"Question: {question}\n\n" if question else ""
     return f"{HEAD}\n\n{asked}Answer: {answer}"
-
-
-def has_conflict(committee: Committee, person: str) -> bool:
-    """Whether this person is a member who declared a conflict of interest: whatever else they are, they stay out."""
-    return any(item.person == person and item.declared is Declared.CONFLICT for item in committee.members)
 
 
 def demand_publisher(committee: Committee, person: str, *, manager: bool) -> None:
@@ -122,7 +134,9 @@ def demand_publisher(committee: Committee, person: str, *, manager: bool) -> Non
         NotAPublisherError: They may not.
     """
     if has_conflict(committee, person):
-        raise NotAPublisherError(f"you declared a conflict of interest in {committee.id}", hint="ask the chair")
+        raise NotAPublisherError(
+            f"you declared a conflict of interest in {committee.id}", hint=who_else(committee, person)
+        )
     if not manager and not any(item.person == person and item.declared is Declared.NONE for item in committee.members):
         raise NotAPublisherError(
             f"{committee.id} publishes by its members, once they declared, and by partner managers",

@@ -15,16 +15,14 @@ from config.clock import Clock, Millis
 from config.db import Database
 from config.errors import ConclaveError, ConflictError, NotFoundError
 from spaces.answer import (
-    MAX_ANSWER,
-    MAX_QUESTION,
     Answer,
     Delivery,
     Errand,
     VendorDelivery,
     demand_pitch,
     demand_publisher,
+    demand_text,
     said,
-    text_of,
 )
 from spaces.answer_store import AnswerStore, ended
 from spaces.committee import Committee
@@ -63,8 +61,7 @@ class AnswerService:
             NotAPublisherError, PhaseError: Not by them, or not now.
             ConflictError: The helper is switched off.
         """
-        question = text_of(question, "question", MAX_QUESTION) if question.strip() else ""
-        answer = text_of(answer, "answer", MAX_ANSWER)
+        question, answer = demand_text(question, answer)
         async with self._db.begin() as tx:
             committee = await self._locked(tx, committee_id)
             known = None if key is None else await AnswerStore(tx).by_key(key)

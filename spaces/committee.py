@@ -98,6 +98,17 @@ class Committee:
                 return vendor
         raise NotFoundError(f"{company} is no vendor of {self.id}", hint=f"conclave committee show {self.id}")
 
+    def member(self, person: str) -> Member:
+        """The member with this person id.
+
+        Raises:
+            NotFoundError: They are none of this committee's.
+        """
+        for member in self.members:
+            if member.person == person:
+                return member
+        raise NotFoundError(f"{person} is no member of {self.id}", hint=f"conclave committee show {self.id}")
+
     # --- what is done to it
 
     def add_vendor(self, vendor: Vendor) -> "Committee":
@@ -109,7 +120,16 @@ class Committee:
         """
         self._demand("a vendor is added", Phase.OPEN, Phase.PITCH)
         if vendor.company == self.buyer:
-            raise InvalidInputError(f"{vendor.company} is the buyer itself; a vendor is another", field="vendor")
+            raise InvalidInputError(
+                f"{vendor.company} is the buyer itself; a vendor is another company",
+                field="vendor",
+                hint="conclave company list",
+            )
+        if vendor.company == self.id:
+            raise ConflictError(
+                f"every vendor learns the committee's name, {self.id}, which is also this one's",
+                hint="conclave committee open NAME, with a name of nobody",
+            )
         if any(known.company == vendor.company for known in self.vendors):
             raise ConflictError(
                 f"{vendor.company} is a vendor of {self.id} already", hint=f"conclave committee show {self.id}"
@@ -123,7 +143,7 @@ class Committee:
             PhaseError: The committee is closed.
             ConflictError: They are a member already.
         """
-        self._demand("a member is added", *(phase for phase in Phase if phase is not Phase.CLOSED))
+        self.demand_live("a member is added")
         if any(known.person == member.person for known in self.members):
             raise ConflictError(
                 f"{member.person} is a member of {self.id} already", hint=f"conclave committee show {self.id}"
@@ -142,10 +162,16 @@ class Committee:
             raise self._wrong("the beginning of the pitches is set", Phase.OPEN)
         for name, time in (("pitch", pitch_at), ("clear", clear_at)):
             if time is not None and time <= now:
-                raise InvalidInputError(f"{iso(time)} is over; it is {iso(now)} UTC", field=name)
+                raise InvalidInputError(
+                    f"{iso(time)} is over; it is {iso(now)} now", field=name, hint=f"say a later time with --{name}"
+                )
         after = replace(self, pitch_at=pitch_at or self.pitch_at, clear_at=clear_at or self.clear_at)
         if after.pitch_at is not None and after.clear_at is not None and after.clear_at <= after.pitch_at:
-            raise InvalidInputError("vendors must be out after they came in, not before", field="clear")
+            raise InvalidInputError(
+                f"vendors come in at {iso(after.pitch_at)} and would be out at {iso(after.clear_at)}, not later",
+                field="clear",
+                hint="say a later time with --clear, or an earlier one with --pitch",
+            )
         if pitch_at is not None:
             after.demand_declarations()
         return after
@@ -158,10 +184,8 @@ class Committee:
             ConflictError: They declared already; only a conflict may follow.
             PhaseError: The committee is closed.
         """
-        self._demand("members declare", *(phase for phase in Phase if phase is not Phase.CLOSED))
-        before = next((member for member in self.members if member.person == person), None)
-        if before is None:
-            raise NotFoundError(f"{person} is no member of {self.id}", hint=f"conclave committee show {self.id}")
+        self.demand_live("members declare")
+        before = self.member(person)
         if before.declared is Declared.CONFLICT or before.declared is declared:
             raise ConflictError(f"you declared already: {before.declared}", hint="ask the chair")
         after = replace(before, declared=declared, declared_at=now)
@@ -222,9 +246,13 @@ class Committee:
             PhaseError: It is closed already.
             ConflictError: The standstill period is not over.
         """
-        self._demand("it is closed", *(phase for phase in Phase if phase is not Phase.CLOSED))
+        if self.phase is Phase.CLOSED:
+            raise PhaseError(f"{self.id} is closed already", hint=f"conclave committee timeline {self.id}")
         if self.phase is Phase.DECIDED and self.standstill_until is not None and now < self.standstill_until:
-            raise ConflictError(f"the standstill period lasts until {iso(self.standstill_until)} UTC")
+            raise ConflictError(
+                f"the standstill period of {self.id} lasts until {iso(self.standstill_until)}",
+                hint="close it then; it cannot be shortened",
+            )
         return replace(self, phase=Phase.CLOSED)
 
     def at(self, now: Millis) -> "Committee":
@@ -235,6 +263,17 @@ class Committee:
         if after.phase is Phase.PITCH and after.clear_at is not None and now >= after.clear_at:
             after = replace(after, phase=Phase.DELIBERATION)
         return after
+
+    def demand_live(self, act: str) -> None:
+        """Return when the committee is not closed; ``act`` is what cannot be done then.
+
+        Raises:
+            PhaseError: It is.
+        """
+        if self.phase is Phase.CLOSED:
+            raise PhaseError(
+                f"{self.id} is closed already; {act} before that", hint=f"conclave committee timeline {self.id}"
+            )
 
     def _demand(self, act: str, *phases: Phase) -> None:
         if self.phase not in phases:
@@ -252,14 +291,18 @@ class Committee:
         Raises:
             ConflictError: Some have not, or nobody is left without a conflict.
         """
-        silent = sum(member.declared is None for member in self.members)
+        silent = [member.user_id for member in self.members if member.declared is None]
         if silent:
             raise ConflictError(
-                f"{silent} of {len(self.members)} members have not declared whether they have a conflict of interest",
-                hint=f"conclave committee declare {self.id}",
+                f"{len(silent)} of {len(self.members)} members {'has' if len(silent) == 1 else 'have'} not declared"
+                f" whether there is a conflict of interest: {', '.join(silent)}",
+                hint=f"each declares for themselves; or conclave committee remove-member {self.id} PERSON",
             )
         if not any(member.declared is Declared.NONE for member in self.members):
-            raise ConflictError("every member has a conflict of interest: nobody is left to decide")
+            raise ConflictError(
+                "every member has a conflict of interest: nobody is left to decide",
+                hint=f"conclave committee add-member {self.id} PERSON",
+            )
 
 
 def charters_of(committee: Committee, names: Mapping[str, str], room_version: str) -> list[Charter]:

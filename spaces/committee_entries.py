@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from audit.entry import Draft, person_actor
 from audit.kinds import KINDS
@@ -13,17 +14,23 @@ from spaces.model import Engagement, EngagementKind, EngagementStatus
 
 COMMITTEE_KINDS = tuple(kind for kind in KINDS if kind.startswith(("committee.", "vendor.", "answer.")))
 REUSED = "session.reused"
+MOVES = ("member.joined", "member.left", "member.removed", "member.banned")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """Something that happened to a committee: the entry at ``position``, who did it, and which vendor it concerns."""
+    """Something that happened to a committee: the entry at ``position``, who did it, and which vendor it concerns.
+
+    ``person`` is whom it concerns, where that is one; ``data`` is the entry's own (:mod:`audit.kinds`).
+    """
 
     position: int
     at: Millis
     kind: str
     actor: str
     vendor: str | None
+    person: str | None
+    data: Mapping[str, Any]
 
 
 def cleared(committee: Committee, actor: Mapping[str, str], *, timed: bool) -> list[Draft]:
@@ -37,6 +44,7 @@ def cleared(committee: Committee, actor: Mapping[str, str], *, timed: bool) -> l
             "pitch": vendor.pitch,
             "deliberation": committee.deliberation,
             "history": "shared" if committee.late_members is LateMembers.SEE_ALL else None,
+            "clear_at": committee.clear_at,
         }
         drafts.append(draft("vendor.cleared", committee, "", about, vendor=vendor.company))
     return [replace(item, actor=actor) for item in drafts]
@@ -74,11 +82,33 @@ def engagement_of(committee: Committee, now: Millis, actor: str) -> Engagement:
 def moment(row: EntryRow, buyer: str) -> Moment:
     """What an entry of one of ``COMMITTEE_KINDS`` or ``REUSED`` tells; ``buyer`` is the committee's."""
     body = json.loads(row.body)
-    actor, data = next(iter(body["actor"].values())), body["data"]
+    data = body["data"]
     vendor = data.get("vendor") or data.get("winner")
     if row.kind == REUSED:
         vendor = next((company for company in data["left_of"] if company != buyer), None)
-    return Moment(position=row.position, at=row.at, kind=row.kind, actor=actor, vendor=vendor)
+    return Moment(
+        position=row.position,
+        at=row.at,
+        kind=row.kind,
+        actor=next(iter(body["actor"].values())),
+        vendor=vendor,
+        person=data.get("person") or data.get("chair"),
+        data=data,
+    )
+
+
+def move(row: EntryRow, vendor: str) -> Moment:
+    """What an entry of one of ``MOVES`` tells: one of the people of ``vendor`` came or went."""
+    body = json.loads(row.body)
+    return Moment(
+        position=row.position,
+        at=row.at,
+        kind=row.kind,
+        actor=next(iter(body["actor"].values())),
+        vendor=vendor,
+        person=body["data"]["subject"]["person"],
+        data=body["data"],
+    )
 
 
 def belongs_to(row: EntryRow, committee_id: str) -> bool:

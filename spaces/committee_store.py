@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Row, and_, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,7 +29,9 @@ class CommitteeStore:
 
     async def save(self, item: Committee) -> None:
         """Store what changed of a committee."""
-        await self._tx.execute(update(committee).where(committee.c.id == item.id).values(**_changing(item)))
+        await self._tx.execute(
+            update(committee).where(committee.c.id == item.id).values(chair=item.chair, **_changing(item))
+        )
         await self._save_parts(item)
 
     async def _save_parts(self, item: Committee) -> None:
@@ -47,6 +49,9 @@ class CommitteeStore:
         changes = {name: statement.excluded[name] for name in ("declared", "declared_at")}
         keys = ["committee", "person"]
         await self._tx.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), members)
+        left = [member.person for member in item.members]
+        gone = and_(committee_member.c.committee == item.id, committee_member.c.person.not_in(left))
+        await self._tx.execute(delete(committee_member).where(gone))
         vendors = [
             {"committee": item.id, "company": vendor.company, "pitch": vendor.pitch, "debrief": vendor.debrief}
             for vendor in item.vendors
@@ -65,9 +70,12 @@ class CommitteeStore:
         row = (await self._tx.execute(statement.with_for_update() if lock else statement)).one_or_none()
         return None if row is None else await self._whole(row)
 
-    async def page(self, *, after: str, limit: int) -> list[Committee]:
-        """Up to ``limit`` committees in the order of their ids, from behind ``after`` on."""
+    async def page(self, *, after: str, limit: int, member: str | None = None) -> list[Committee]:
+        """Up to ``limit`` committees in the order of their ids, from behind ``after`` on, of one member where asked."""
         statement = select(committee, engagement.c.partner).join(engagement, engagement.c.id == committee.c.id)
+        if member is not None:
+            own = select(committee_member.c.committee).where(committee_member.c.person == member)
+            statement = statement.where(committee.c.id.in_(own))
         rows = await self._tx.execute(statement.where(committee.c.id > after).order_by(committee.c.id).limit(limit))
         return [await self._whole(row) for row in rows.all()]
 

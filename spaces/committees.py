@@ -1,7 +1,7 @@
 """Committees: opened, moved from phase to phase, closed. A change and its ledger entries are one transaction."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -11,15 +11,16 @@ from audit.entry import Draft, person_actor, system_actor
 from audit.inbox import Inbox
 from config.clock import Clock, Millis
 from config.db import Database
-from config.errors import ConclaveError, ConflictError, InvalidInputError, NotFoundError
+from config.errors import ConclaveError, InvalidInputError, NotFoundError
 from spaces.answer_store import drop_unsaid
 from spaces.committee import Committee, Declared, LateMembers, Member, Phase, Vendor, charters_of, kept, keys_of
+from spaces.committee_companies import Attendance, attendance_of, demand_company, demand_free, names_of
 from spaces.committee_entries import Moment, cleared, draft, engagement_of
+from spaces.committee_seats import demand_impartial
 from spaces.committee_store import CommitteeStore
 from spaces.committee_story import reuses, story
 from spaces.model import ManagedRoom, RoomView
 from spaces.observed import ObservedStore
-from spaces.policy.records import CompanyRecord, Standing
 from spaces.service import NewKey
 from spaces.store import DocumentStore, EngagementStore, RoomStore
 from spaces.walls import check_walls
@@ -67,9 +68,8 @@ class CommitteeService:
             raise InvalidInputError("the chair is one of the members", field="chair")
         now = self._clock()
         async with self._db.begin() as tx:
-            await self._company(tx, buyer, now)
-            if await EngagementStore(tx).get(committee_id) is not None:
-                raise ConflictError(f"there is an engagement {committee_id} already", hint="choose another name")
+            await demand_company(tx, buyer, now)
+            await demand_free(tx, committee_id)
             made = Committee(
                 id=committee_id,
                 title=title,
@@ -102,7 +102,7 @@ class CommitteeService:
             after = before.close(now)
             return after, [draft("committee.closed", after, actor, {"reason": reason})]
 
-        return await self._change(committee_id, close)
+        return await self.change(committee_id, close, by=actor)
 
     # --- vendors, members, times
 
@@ -116,8 +116,9 @@ class CommitteeService:
         """
         async with self._db.begin() as tx:
             before, now = await self._locked(tx, committee_id)
+            demand_impartial(before, actor)
             after = before.add_vendor(Vendor(company=company, pitch=self._new_key()))
-            await self._company(tx, company, now)
+            await demand_company(tx, company, now)
             await check_walls(tx, {after.buyer, *(vendor.company for vendor in after.vendors)})
             data = {"vendor": company, "pitch": after.vendor(company).pitch}
             await self._save(tx, after, now, [draft("vendor.added", after, actor, data, vendor=company)])
@@ -135,7 +136,7 @@ class CommitteeService:
             after = before.add_member(member)
             return after, [draft("committee.enlarged", after, actor, {"person": member.person})]
 
-        return await self._change(committee_id, add)
+        return await self.change(committee_id, add, by=actor)
 
     async def declare(self, committee_id: str, *, person: str, conflict: bool, statement: str) -> Committee:
         """Record what a member says about conflicts of interest; who has one is kept out of the committee's rooms.
@@ -149,7 +150,7 @@ class CommitteeService:
             entry = draft("committee.declared", after, person, {"person": person, "conflict": conflict})
             return after, [replace(entry, disclose={"statement": statement} if statement else {})]
 
-        return await self._change(committee_id, declare)
+        return await self.change(committee_id, declare, by=None)
 
     async def schedule(
         self, committee_id: str, *, pitch_at: Millis | None, clear_at: Millis | None, actor: str
@@ -165,7 +166,7 @@ class CommitteeService:
             data = {"pitch_at": after.pitch_at, "clear_at": after.clear_at}
             return after, [draft("committee.scheduled", after, actor, data)]
 
-        return await self._change(committee_id, schedule)
+        return await self.change(committee_id, schedule, by=actor)
 
     # --- phases
 
@@ -180,7 +181,7 @@ class CommitteeService:
             after = before.start(now)
             return after, [draft("committee.started", after, actor, {"pitch_at": after.pitch_at, "timed": False})]
 
-        return await self._change(committee_id, start)
+        return await self.change(committee_id, start, by=actor)
 
     async def clear(self, committee_id: str, *, actor: str) -> Committee:
         """Clear the room: every vendor must leave, now.
@@ -193,7 +194,7 @@ class CommitteeService:
             after = before.clear(now)
             return after, cleared(after, person_actor(actor), timed=False)
 
-        return await self._change(committee_id, clear)
+        return await self.change(committee_id, clear, by=actor)
 
     async def decide(self, committee_id: str, *, winner: str, standstill_ms: Millis, actor: str) -> Committee:
         """Choose a vendor; for ``standstill_ms`` from now on the committee cannot be closed.
@@ -207,7 +208,7 @@ class CommitteeService:
             data = {"winner": winner, "standstill_until": after.standstill_until}
             return after, [draft("committee.decided", after, actor, data)]
 
-        return await self._change(committee_id, decide)
+        return await self.change(committee_id, decide, by=actor)
 
     async def debrief(self, committee_id: str, company: str, *, actor: str) -> Committee:
         """Open a room for the buyers and one vendor, after the decision.
@@ -223,7 +224,7 @@ class CommitteeService:
             data = {"vendor": company, "room": key}
             return after, [draft("vendor.debriefed", after, actor, data, vendor=company)]
 
-        return await self._change(committee_id, debrief)
+        return await self.change(committee_id, debrief, by=actor)
 
     # --- looking
 
@@ -258,11 +259,41 @@ class CommitteeService:
             views = [await self._view(connection, room) for room in await RoomStore(connection).of_engagement(found.id)]
         return found.at(self._clock()), views
 
-    async def page(self, *, after: str, limit: int) -> list[Committee]:
-        """Up to ``limit`` committees in the order of their ids, from behind ``after`` on."""
+    async def attendance(self, committee_id: str) -> list[Attendance]:
+        """Who of each vendor may come, and who is in.
+
+        Raises:
+            NotFoundError: No such committee.
+        """
         async with self._db.read() as connection:
-            found = await CommitteeStore(connection).page(after=after, limit=limit)
+            return await attendance_of(connection, await self._found(connection, committee_id))
+
+    async def page(self, *, after: str, limit: int, member: str | None = None) -> list[Committee]:
+        """Up to ``limit`` committees in the order of their ids, from behind ``after`` on, of one member where asked."""
+        async with self._db.read() as connection:
+            found = await CommitteeStore(connection).page(after=after, limit=limit, member=member)
         return [item.at(self._clock()) for item in found]
+
+    # --- how it is changed
+
+    async def change(
+        self, committee_id: str, change: Callable[[Committee, Millis], tuple[Committee, list[Draft]]], *, by: str | None
+    ) -> Committee:
+        """Do what ``change`` makes of the committee and of now, in one transaction with the entries that it returns.
+
+        ``by`` is who acts, and must have no conflict of interest; ``None`` where they speak for themselves.
+
+        Raises:
+            InterestError: They have one.
+            ConclaveError: No such committee, or what ``change`` raises.
+        """
+        async with self._db.begin() as tx:
+            before, now = await self._locked(tx, committee_id)
+            if by is not None:
+                demand_impartial(before, by)
+            after, drafts = change(before, now)
+            await self._save(tx, after, now, drafts)
+        return after
 
     # --- time
 
@@ -286,15 +317,6 @@ class CommitteeService:
         return due
 
     # --- how it is done
-
-    async def _change(
-        self, committee_id: str, change: Callable[[Committee, Millis], tuple[Committee, list[Draft]]]
-    ) -> Committee:
-        async with self._db.begin() as tx:
-            before, now = await self._locked(tx, committee_id)
-            after, drafts = change(before, now)
-            await self._save(tx, after, now, drafts)
-        return after
 
     async def _locked(self, tx: AsyncConnection, committee_id: str) -> tuple[Committee, Millis]:
         """The committee, nobody else's to change, and the time; phases that began by time are recorded first.
@@ -344,35 +366,13 @@ class CommitteeService:
     async def _put_charters(self, tx: AsyncConnection, committee: Committee, now: Millis) -> None:
         """The charters that differ from those that are stored."""
         documents = DocumentStore(tx)
-        wanted = charters_of(committee, await self._names(tx, committee), self._room_version)
+        wanted = charters_of(committee, await names_of(tx, committee), self._room_version)
         stored = await documents.charters([charter.key for charter in wanted])
         for charter in wanted:
             before = stored.get(charter.key)
             after = charter if before is None else kept(charter, before, committee)
             if after != before:
                 await documents.put(after, now)
-
-    async def _names(self, tx: AsyncConnection, committee: Committee) -> Mapping[str, str]:
-        names = {}
-        for company in (committee.buyer, *(vendor.company for vendor in committee.vendors)):
-            record = await DocumentStore(tx).company(company)
-            names[company] = company if record is None else record.name
-        return names
-
-    async def _company(self, tx: AsyncConnection, company: str, now: Millis) -> CompanyRecord:
-        found = await DocumentStore(tx).company(company)
-        if found is None:
-            raise NotFoundError(f"no company {company!r}", hint=f"conclave company add {company} --name …")
-        if found.standing is not Standing.ACTIVE:
-            raise ConflictError(f"{found.name} is suspended", hint=f"conclave company resume {company}")
-        if found.not_after is not None and now >= found.not_after:
-            raise ConflictError(f"the contract with {found.name} has ended", hint=f"conclave company show {company}")
-        if found.server is not None:
-            raise ConflictError(
-                f"{found.name} has a homeserver of its own, {found.server}, which would keep a copy of what is said",
-                hint="committees are for companies whose accounts are on this hub",
-            )
-        return found
 
     async def _found(self, connection: AsyncConnection, committee_id: str) -> Committee:
         found = await CommitteeStore(connection).get(committee_id)

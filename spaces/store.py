@@ -105,6 +105,12 @@ class DocumentStore:
         rows = await self._tx.execute(select(document.c.key, document.c.body).where(*where))
         return {row.key: person_of(json.loads(row.body)) for row in rows}
 
+    async def people_of(self, company: str) -> list[PersonRecord]:
+        """The enrolled people of one company."""
+        where = (document.c.kind == DocumentKind.PERSON.value, document.c.company == company, ~document.c.gone)
+        rows = await self._tx.scalars(select(document.c.body).where(*where).order_by(document.c.key))
+        return [person_of(json.loads(body)) for body in rows]
+
     async def unpushed(self, limit: int) -> list[Document]:
         """Up to ``limit`` documents whose newest version the guard does not have yet: roster first, then charters."""
         statement = select(document).where(document.c.pushed_version < document.c.version)

@@ -29,6 +29,8 @@ PITCH_ROOM, DELIBERATION_ROOM = "!pitch:hub.example", "!deliberation:hub.example
 PEOPLE = {"ann": "contoso", "bea": "contoso", "vic": "adatum", "val": "adatum", "rob": "fabrikam"}
 BOT, HELPER = system_actor("conclave"), system_actor("conclave-helper")
 CLEARED_AT = START + 1_000
+SHUT_AT = CLEARED_AT - 300
+"""The hub was down when the time came; the guard was not."""
 
 
 class Story:
@@ -72,7 +74,8 @@ class Story:
         self.event(room, "message.sent", person_actor(f"prs_{name}"), ts=ts, type="m.room.encrypted", **data)
 
     def clear(self, **data: Any) -> None:
-        about = {"committee": "crm", "vendor": "adatum", "pitch": "rm_p", "deliberation": "rm_d", **data}
+        about: dict[str, Any] = {"committee": "crm", "vendor": "adatum", "pitch": "rm_p", "deliberation": "rm_d"}
+        about |= {"clear_at": SHUT_AT, **data}
         companies = ["adatum", "contoso"]
         draft = Draft(kind=CLEARED, actor=person_actor("prs_ann"), engagement="crm", companies=companies, data=about)
         self.drafts.append(("api", draft))
@@ -196,6 +199,7 @@ async def said(db: Database, facts: Sequence[EntryRow], before: int) -> RemovalR
             committee="crm",
             vendor="adatum",
             buyer="contoso",
+            shut_at=0,
             cleared_at=0,
             cleared_entry=0,
             pitch=pitch.scope,

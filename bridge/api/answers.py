@@ -15,7 +15,7 @@ from spaces.answer import Answer, NotAPublisherError, demand_publisher
 
 async def publish_answer(call: Call[NoQuery, AnswerPublish]) -> AnswerPublished:
     """Have an answer said to every vendor in its own room, in the same words; nothing in it says who asked."""
-    manager = await _demand(call)
+    manager = await demand_answering(call)
     made = await call.services.answers.publish(
         call.path["committee"],
         question=call.body.question,
@@ -30,7 +30,7 @@ async def publish_answer(call: Call[NoQuery, AnswerPublish]) -> AnswerPublished:
 
 async def list_answers(call: Call[PageQuery, NoBody]) -> Page[AnswerView]:
     """What a committee published, in order, and how each answer fared with each vendor."""
-    await _demand(call, looking=True)
+    await demand_answering(call, looking=True)
     rows = await call.services.answers.page(
         call.path["committee"], after=_number(after(call.query)), limit=call.query.limit + 1
     )
@@ -39,11 +39,11 @@ async def list_answers(call: Call[PageQuery, NoBody]) -> Page[AnswerView]:
 
 async def show_answer(call: Call[NoQuery, NoBody]) -> AnswerView:
     """One answer, and how it fared with each vendor."""
-    await _demand(call, looking=True)
+    await demand_answering(call, looking=True)
     return AnswerView(**_fields(await call.services.answers.get(call.path["committee"], call.path["answer"])))
 
 
-async def _demand(call: Call[Any, Any], *, looking: bool = False) -> bool:
+async def demand_answering(call: Call[Any, Any], *, looking: bool = False) -> bool:
     """Return when the caller may: a member who declared none, a partner manager, and any role to look.
 
     Whoever declared a conflict may not, whatever else they are. Returns whether they are a partner manager.

@@ -1,5 +1,8 @@
 """Committees, as they go in and out of the API."""
 
+from enum import StrEnum
+from typing import Any
+
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from bridge.api.models import RoomView, Slug, Text
@@ -36,6 +39,12 @@ class MemberAdd(_Model):
     person: Text
 
 
+class MemberSeat(_Model):
+    """A member, by id, e-mail address or Matrix user id."""
+
+    person: Text
+
+
 class CommitteeSchedule(_Model):
     """When vendors come in and must be out; a time that is left out stays as it is."""
 
@@ -57,10 +66,40 @@ class Decision(_Model):
     standstill_days: int = Field(default=0, ge=0, le=365)
 
 
+class Act(StrEnum):
+    """What may be tried before it is done."""
+
+    DECLARE = "declare"
+    START = "start"
+    CLEAR = "clear"
+    DECIDE = "decide"
+    DEBRIEF = "debrief"
+    CLOSE = "close"
+    ANSWER = "answer"
+
+
+class Trial(_Model):
+    """An act that is to be tried; ``vendor`` goes with ``decide`` and ``debrief``, the texts with ``answer``."""
+
+    act: Act
+    vendor: Slug | None = None
+    conflict: bool = False
+    answer: str = Field(default="", max_length=20_000)
+    question: str = Field(default="", max_length=20_000)
+
+
+class Tried(_Model):
+    """The act would be done now; ``phase`` is the committee's."""
+
+    act: Act
+    phase: Phase
+
+
 class MemberView(_Model):
     """A member, and what they declared."""
 
     person: str
+    name: str
     user_id: str
     declared: Declared | None
     declared_at: str | None
@@ -72,6 +111,14 @@ class VendorView(_Model):
     vendor: str
     pitch: str
     debrief: str | None
+
+
+class VendorAttendance(_Model):
+    """How many of a vendor's own people are enrolled, and how many of them are in its rooms."""
+
+    vendor: str
+    enrolled: int
+    inside: int
 
 
 class CommitteeView(_Model):
@@ -101,20 +148,27 @@ class CommitteeDetail(CommitteeView):
     settled: bool
     enforced: bool
     reused_sessions: int
+    attendance: list[VendorAttendance]
     rooms: list[RoomView]
 
 
 class TimelineItem(_Model):
-    """Something that happened to a committee: an entry of the ledger, at ``position``."""
+    """Something that happened to a committee: an entry of the ledger, at ``position``.
+
+    ``vendor`` and ``person`` are whom it concerns; ``data`` is the entry's own, times in milliseconds since 1970.
+    """
 
     position: int
     at: str
     kind: str
     actor: str
     vendor: str | None
+    person: str | None
+    data: dict[str, Any]
 
 
 class Timeline(_Model):
-    """What happened to a committee, in order."""
+    """What happened to a committee, in order; ``names`` has those of the people, as far as the reader may see them."""
 
+    names: dict[str, str]
     items: list[TimelineItem]

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from audit.archive import BLOCK, END, tar_header
 from audit.index import COMPANY, ROOM, Scope
+from audit.removal_export import NotClearedError
 from audit.removal_report import Removal
 from audit.store import EntryRow
 from bridge.api.call import Call
@@ -26,6 +27,7 @@ from bridge.completeness import compare, position_of, record_of
 from bridge.services import Services
 from config.errors import InvalidInputError, NotFoundError
 from partner_onboarding.store import PersonStore
+from spaces.committee import Committee, Phase
 from spaces.observed import ObservedStore
 from spaces.store import DocumentStore, RoomStore
 
@@ -144,10 +146,24 @@ async def _scope(services: Services, order: ExportOrder) -> Scope | Removal | No
         raise InvalidInputError("a removal is of a vendor from a committee: name both", field=field)
     if order.committee is not None and order.vendor is not None:
         committee, _ = await services.committees.get(order.committee)
-        return Removal(committee.id, (await services.onboarding.company(order.vendor)).id)
+        about = Removal(committee.id, (await services.onboarding.company(order.vendor)).id)
+        committee.vendor(about.vendor)
+        if committee.phase in (Phase.OPEN, Phase.PITCH):
+            raise await _not_cleared(services, committee, about.vendor)
+        return about
     if order.company is not None:
         return Scope(COMPANY, (await services.onboarding.company(order.company)).id)
     return None if order.room is None else Scope(ROOM, (await _room(services, order.room))[1])
+
+
+async def _not_cleared(services: Services, committee: Committee, vendor: str) -> NotClearedError:
+    """What is said of a vendor whose committee has not been cleared: who of it is in."""
+    (found,) = [one for one in await services.committees.attendance(committee.id) if one.vendor == vendor]
+    inside = f"; in its room are {', '.join(found.inside)}" if found.inside else ""
+    return NotClearedError(
+        f"{vendor} was not put out yet: {committee.id} is in phase {committee.phase}{inside}",
+        hint=f"a proof is made once the room was cleared: conclave committee show {committee.id}",
+    )
 
 
 async def _room(services: Services, room: str) -> tuple[str, str]:

@@ -167,7 +167,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _write(
         "/v1/committees", P.CHANGE_PARTNERS, committees.open_committee, cm.CommitteeDetail, cm.CommitteeOpen, status=201
     ),
-    _read("/v1/committees", P.READ_PARTNERS, committees.list_committees, m.Page[cm.CommitteeView], m.PageQuery),
+    _read("/v1/committees", P.SIGNED_IN, committees.list_committees, m.Page[cm.CommitteeView], m.PageQuery),
     _read("/v1/committees/{committee}", P.SIGNED_IN, committees.show_committee, cm.CommitteeDetail),
     _read("/v1/committees/{committee}/timeline", P.SIGNED_IN, committees.committee_timeline, cm.Timeline),
     *(
@@ -175,6 +175,8 @@ OPERATIONS: tuple[Operation, ...] = (
         for name, handler, body in (
             ("vendors", committees.add_vendor, cm.VendorAdd),
             ("members", committees.add_member, cm.MemberAdd),
+            ("members/remove", committees.remove_member, cm.MemberSeat),
+            ("chair", committees.hand_on_chair, cm.MemberSeat),
             ("declare", committees.declare_interest, cm.Declaration),
             ("schedule", committees.schedule_committee, cm.CommitteeSchedule),
             ("start", committees.start_committee, m.NoBody),
@@ -184,6 +186,7 @@ OPERATIONS: tuple[Operation, ...] = (
             ("close", committees.close_committee, m.Reason),
         )
     ),
+    _write("/v1/committees/{committee}/try", P.SIGNED_IN, committees.try_act, cm.Tried, cm.Trial),
     # what committees publish: the handlers ask for a member without a conflict or a partner manager
     _write(
         "/v1/committees/{committee}/answers",

@@ -10,6 +10,7 @@ from bridge.api.models import EXPECTED, Problem
 from config.errors import ConclaveError, ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from partner_onboarding.access import NotAuthenticatedError
 from partner_onboarding.model import InvitationError
+from spaces.committee_seats import InterestError
 from spaces.gateway import HomeserverRefusedError, HomeserverUnavailableError
 
 MEDIA_TYPE = "application/problem+json"
@@ -19,6 +20,7 @@ STATUS: tuple[tuple[type[ConclaveError], int], ...] = (
     (InvalidInputError, 422),
     (NotAuthenticatedError, 401),
     (ForbiddenError, 403),
+    (InterestError, 403),
     (NotFoundError, 404),
     (InvitationError, 410),
     (ConflictError, 409),

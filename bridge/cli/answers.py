@@ -28,12 +28,13 @@ def answer(
     as_json: Json = False,
 ) -> None:
     """Publish an answer to all vendors at once, each in its own room, in the same words; it cannot be taken back."""
+    client = client_of(ctx)
+    client.post(f"/v1/committees/{segment(name)}/try", {"act": "answer", "answer": text, "question": question})
     if not as_json:
         note("Every vendor is to read this, in its own room, and not who asked or who answers:")
         for line in (f"Question: {question}\nAnswer: {text}" if question else f"Answer: {text}").splitlines():
             note(f"  {printable(line, MAX_SHOWN)}")
     confirm("Publish it?", yes)
-    client = client_of(ctx)
     path = f"/v1/committees/{segment(name)}/answers"
     made = client.post(path, {"answer": text, "question": question})
     found = _told(client, f"{path}/{made['id']}") if wait else made
@@ -54,7 +55,7 @@ def answers(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
         as_json,
         [
             ("no.", lambda row: str(row["number"])),
-            ("at", lambda row: f"{row['published_at'][:10]} {row['published_at'][11:19]}"),
+            ("at (UTC)", lambda row: f"{row['published_at'][:10]} {row['published_at'][11:19]}"),
             ("question", lambda row: row["question"]),
             ("answer", lambda row: row["answer"]),
             ("vendors", lambda row: "  ".join(map(_line, row["deliveries"]))),

@@ -82,9 +82,19 @@ def confirm(question: str, yes: bool) -> None:
     if not sys.stdin.isatty():
         note(f"{question} Not asked off a terminal; say --yes.")
         raise typer.Exit(2)
-    if not typer.confirm(question, default=False):
+    try:
+        agreed = typer.confirm(question, default=False)
+    except typer.Abort:  # Ctrl-C, or the end of the input
+        note("")
+        agreed = False
+    if not agreed:
         note("Nothing was changed.")
         raise typer.Exit(1)
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 vendor``, ``2 vendors``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]

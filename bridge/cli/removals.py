@@ -122,7 +122,11 @@ def _write(proof: "RemovalProof") -> None:
     ]
     counts = {"sessions": len(report.sessions), "later_messages": report.later, "deliberation_members": report.members}
     counts["late_members_see_all"] = report.shared
-    whole = {"cleared_at": when(report.cleared_at), "whole_until": when(report.whole_until)}
+    whole = {
+        "shut_at": when(report.shut_at),
+        "cleared_at": when(report.cleared_at),
+        "whole_until": when(report.whole_until),
+    }
     about = {"committee": report.committee, "vendor": report.vendor, "buyer": report.buyer}
     export = {"export": proof.export, "entry": proof.written.entry, "files": proof.files, "size": proof.checkpoint.size}
     valid = not report.findings

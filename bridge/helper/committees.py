@@ -12,6 +12,7 @@ from config.errors import ConclaveError
 from spaces.answer import MAX_ANSWER, MAX_QUESTION, demand_pitch, demand_publisher, said, text_of
 from spaces.answers import AnswerService
 from spaces.committee import Committee, Declared, Phase
+from spaces.committee_seats import demand_impartial
 from spaces.committees import CommitteeService
 
 YES, NONE, CONFLICT = "yes", "none", "conflict"
@@ -67,12 +68,13 @@ class CommitteeChat:
             return CLEAR_USAGE
         if found is None or found.chair != person:
             return f"You chair no committee “{_shown(name)}”."
+        demand_impartial(found, person)
         vendors = ", ".join(vendor.company for vendor in found.vendors)
         if found.phase in (Phase.DELIBERATION, Phase.DECIDED, Phase.CLOSED):
             return f"The room of {found.id} is cleared already; it is in phase {found.phase}."
         if found.phase is Phase.PITCH and rest.strip().casefold() != YES:
             return (
-                f"{len(found.vendors)} vendors leave their pitch rooms: {vendors}. They keep what they have seen;"
+                f"Out of the pitch rooms: {vendors}. They keep what they have seen;"
                 f" they see nothing more. To do it, write: !clear {found.id} {YES}"
             )
         await self._committees.clear(found.id, actor=person)

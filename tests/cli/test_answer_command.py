@@ -98,7 +98,7 @@ def test_it_waits_until_it_was_said(
 
 def test_what_cannot_be_published(run: Run, pitching: str) -> None:  # noqa: F811  # the fixture
     for text, error in (
-        (" ", "conclave: the answer is empty; write what every vendor is to read"),
+        (" ", "conclave: the answer is empty"),
         ("a\tb", "conclave: the answer has U+0009 at character 2; expected text and line breaks alone"),
         ("x" * 2_001, "conclave: the answer has 2,001 characters; at most 2,000 are sent"),
     ):

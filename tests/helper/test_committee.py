@@ -13,7 +13,7 @@ async def test_the_chair_clears_the_room_after_a_question(live: LiveHub, tmp_pat
     room_id = await live.chat_of(chair)
     async with signed_in(live, chair, tmp_path / "chair") as client:
         await client.say(room_id, f"!clear {committee.name}")
-        assert f"write: !clear {committee.name} yes" in await client.hears("2 vendors leave their pitch rooms")
+        assert f"write: !clear {committee.name} yes" in await client.hears("Out of the pitch rooms: ")
         assert committee.own in await joined(committee.vendor[0]), "nothing is done before the yes"
         await client.say(room_id, f"!clear {committee.name} yes")
         assert await client.hears("is cleared:", "Deliberation, until decided.")
@@ -27,6 +27,19 @@ async def test_the_chair_clears_the_room_after_a_question(live: LiveHub, tmp_pat
     cleared = [entry for entry in await live.entries("committee.cleared") if entry["engagement"] == committee.name]
     assert [entry["actor"] for entry in cleared] == [{"person": chair.person}]
     assert other.person != chair.person
+
+
+async def test_a_chair_with_a_conflict_is_not_even_asked(live: LiveHub, tmp_path: Path) -> None:
+    committee = await in_pitch(live)
+    chair = committee.buyers[0]
+    room_id = await live.chat_of(chair)
+    async with signed_in(live, chair, tmp_path / "torn") as client:
+        await client.say(room_id, f"!declare {committee.name} conflict shares")
+        await client.hears("stay shut for you")
+        for more in ("", " yes"):
+            await client.say(room_id, f"!clear {committee.name}{more}")
+            assert await client.hears("Not done: you declared a conflict of interest")
+    assert await joined(committee.vendor[0]) == {committee.own}, "the vendor is in still"
 
 
 async def test_who_has_no_say_hears_nothing(live: LiveHub, tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ MODELS = [
         "partner_onboarding.model",
         "spaces.answer",
         "spaces.committee",
+        "spaces.committee_seats",
         "spaces.drift",
         "spaces.expected",
         "spaces.megolm",

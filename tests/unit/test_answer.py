@@ -52,8 +52,8 @@ def test_what_is_text_is_published_as_it_is(text: str, found: str) -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("", "the answer is empty; write what every vendor is to read"),
-        (" \r\n ", "the answer is empty; write what every vendor is to read"),
+        ("", "the answer is empty"),
+        (" \r\n ", "the answer is empty"),
         ("x" * (MAX_ANSWER + 1), "the answer has 2,001 characters; at most 2,000 are sent"),
         ("a\0b", "the answer has U+0000 at character 2; expected text and line breaks alone"),
         ("a\tb", "the answer has U+0009 at character 2; expected text and line breaks alone"),

@@ -67,15 +67,18 @@ def test_what_may_be_done_in_which_phase(act: str, phase: Phase) -> None:
     if phase in allowed:
         assert isinstance(change(PHASES[phase]), Committee)
     else:
-        with pytest.raises(PhaseError, match=f"^crm is in phase {phase}; .* in phase "):
+        with pytest.raises(
+            PhaseError, match=f"^crm is in phase {phase}; .* in phase |^crm is closed already(; .* before that)?$"
+        ):
             change(PHASES[phase])
 
 
 def test_vendors_do_not_come_before_every_member_declared() -> None:
     silent = replace(OPEN, members=(ANN, replace(BEA, declared=None)))
-    with pytest.raises(ConflictError, match="1 of 2 members have not declared"):
+    with pytest.raises(ConflictError, match=r"1 of 2 members has not declared .*: @bea:hub.test$") as raised:
         silent.start(NOW)
-    with pytest.raises(ConflictError, match="1 of 2 members have not declared"):
+    assert raised.value.hint.endswith("conclave committee remove-member crm PERSON")
+    with pytest.raises(ConflictError, match="1 of 2 members has not declared"):
         silent.schedule(pitch_at=NOW + 1, clear_at=None, now=NOW)
     conflicted = replace(OPEN, members=(replace(ANN, declared=Declared.CONFLICT),))
     with pytest.raises(ConflictError, match="nobody is left to decide"):
@@ -99,7 +102,7 @@ def test_a_conflict_once_declared_stays_and_a_stranger_declares_nothing() -> Non
     [
         ({"pitch_at": NOW}, "is over"),
         ({"clear_at": NOW - 1}, "is over"),
-        ({"pitch_at": NOW + 9, "clear_at": NOW + 9}, "out after they came in"),
+        ({"pitch_at": NOW + 9, "clear_at": NOW + 9}, r"and would be out at 2027-01-15T08:00:00\.009Z, not later"),
     ],
 )
 def test_times_are_to_come_and_in_order(times: dict[str, int], text: str) -> None:
@@ -108,7 +111,11 @@ def test_times_are_to_come_and_in_order(times: dict[str, int], text: str) -> Non
 
 
 def test_who_is_a_vendor_and_who_wins() -> None:
-    for vendor, text in (("adatum", "is a vendor of crm already"), ("contoso", "is the buyer itself")):
+    for vendor, text in (
+        ("adatum", "is a vendor of crm already"),
+        ("contoso", "is the buyer itself"),
+        ("crm", "name, crm"),
+    ):
         with pytest.raises((ConflictError, InvalidInputError), match=text):
             OPEN.add_vendor(Vendor(company=vendor, pitch="rm_x"))
     with pytest.raises(NotFoundError, match="litware is no vendor of crm"):
@@ -118,7 +125,7 @@ def test_who_is_a_vendor_and_who_wins() -> None:
 
 
 def test_the_standstill_period_holds_to_the_millisecond() -> None:
-    with pytest.raises(ConflictError, match="the standstill period lasts until"):
+    with pytest.raises(ConflictError, match=r"the standstill period of crm lasts until 2027-01-16T08:00:00\.000Z"):
         DECIDED.close(NOW + DAY - 1)
     assert DECIDED.close(NOW + DAY).phase is Phase.CLOSED
 

@@ -13,11 +13,11 @@ from audit.parts import VerificationError
 from audit.proof_check import Trust
 from audit.removal import ALL_OF_IT, JOINED_ONLY
 from audit.removal_file import is_removal, verify_removal
-from audit.removal_lines import removal_lines
+from audit.removal_lines import removal_lines, when
 from audit.removal_report import RemovalReport
 from config.db import Database
 from tests.ledger import LOG_KEY, Files, make_log
-from tests.removals import BOT, CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, Story, pitched, removal, removed
+from tests.removals import BOT, CLEARED_AT, DELIBERATION_ROOM, PITCH_ROOM, SHUT_AT, Story, pitched, removal, removed
 
 TRUST = Trust([LOG_KEY.public])
 FLIPS = 200
@@ -57,7 +57,11 @@ async def test_what_a_good_one_shows(db: Database, tmp_path: Path) -> None:
     ]
     assert (len(report.sessions), report.later, report.findings) == (2, 1, [])
     assert report.members == ["prs_ann", "prs_bea"]
-    assert any("none by one of these" in line for line in removal_lines(report))
+    lines = removal_lines(report)
+    assert any("none by one of these" in line for line in lines)
+    assert lines[0] == f"shut out      adatum, from {when(SHUT_AT)} on"
+    assert lines[1].endswith(f", recorded {when(report.cleared_at)}")
+    assert report.shut_at == SHUT_AT, "as the guard had it, not when the hub recorded it"
 
 
 def again(room: str, name: str, session: str) -> Callable[[Story], None]:
@@ -166,11 +170,16 @@ def _other_room(story: Story) -> None:
     story.clear(pitch="rm_other")
 
 
+def _timeless(story: Story) -> None:
+    story.clear(clear_at=None)
+
+
 NONE: dict[str, tuple[Callable[[Story], None], str]] = {
     "never cleared": (lambda _: None, "hold 0 entries vendor.cleared"),
     "one did not leave": (_not_out, "prs_val did not leave it"),
     "a message without a session": (_nameless, "is a message without the id of its session"),
     "of another vendor": (_of_another, "does not say that adatum was put out of crm"),
+    "from no time on": (_timeless, "does not say from when on the vendor was shut out"),
     "of another room": (_other_room, "does not create the room rm_other"),
 }
 
