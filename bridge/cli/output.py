@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from audit.printable import printable
+from bridge.cli.acting import say_who_acts
+from bridge.cli.errors import CallFailedError
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 PIPE_WIDTH = 200
@@ -75,14 +77,20 @@ def confirm(question: str, yes: bool) -> None:
     """Go on when the person agrees; ``--yes`` agrees, and off a terminal nothing is asked.
 
     Raises:
-        typer.Exit: They do not.
+        CallFailedError: It would have to be asked, and there is no terminal.
+        typer.Exit: They do not, or they leave with Ctrl-C or Ctrl-D.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        note(f"{question} Not asked off a terminal; say --yes.")
-        raise typer.Exit(2)
-    if not typer.confirm(question, default=False):
+        raise CallFailedError(f"{question} Not asked off a terminal; say --yes.", code="not_asked", usage=True)
+    say_who_acts()
+    try:
+        agreed = typer.confirm(question, default=False)
+    except typer.Abort:
+        agreed = False
+        note("")
+    if not agreed:
         note("Nothing was changed.")
         raise typer.Exit(1)
 
