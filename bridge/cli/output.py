@@ -2,7 +2,9 @@
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -71,6 +73,24 @@ def listing(
 def day(time: str | None) -> str:
     """The date of an RFC 3339 time, or a dash."""
     return time[:10] if time else "–"
+
+
+def check_parent(out: Path) -> None:
+    """Find out before anything is asked for, and so recorded, whether ``out`` can be written; no folder is made for it.
+
+    Raises:
+        CallFailedError: It cannot.
+    """
+    if not out.parent.is_dir():
+        detail = f"cannot write {out}: there is no folder {out.parent}"
+        raise CallFailedError(detail, code="out", hint="make the folder, or name another place: --out", usage=True)
+    try:
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise CallFailedError(
+            f"cannot write to {out.parent}: {error.strerror}", code="out", hint="name another folder", usage=True
+        ) from None
 
 
 def confirm(question: str, yes: bool) -> None:
