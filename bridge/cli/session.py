@@ -15,6 +15,7 @@ from bridge.cli.client import ADMIN_CREDENTIAL, HubClient, local_hub
 from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Json, say, show
 
+TOKEN_PREFIX = "conclave_"  # noqa: S105  # how every credential begins, and no secret
 CREDENTIAL_FILE = "CONCLAVE_CREDENTIAL_FILE"
 
 
@@ -92,6 +93,12 @@ def login(
     if not token:
         raise CallFailedError(
             "no credential was given", code="no_credential", hint="conclave credential issue makes one"
+        )
+    if not token.startswith(TOKEN_PREFIX):
+        raise CallFailedError(
+            f"no credential of a hub: expected {TOKEN_PREFIX}…, not a password or a Matrix access token",
+            code="no_credential",
+            hint="an administrator issues one, to people of the host company: conclave credential issue",
         )
     client = HubClient(url=address.rstrip("/"), token=token)
     me = client.get("/v1/whoami")

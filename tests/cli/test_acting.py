@@ -105,3 +105,20 @@ def test_the_administrator_is_named_once_where_something_is_changed(
     status, said, recorded = add()
     assert (status, said, recorded) == (0, f"{own} {served_hub.url}\n", "Dana Fox")
     assert run("company", "list").err == ""
+
+
+@pytest.mark.parametrize("token", ["syt_ZGFuYQ_abc_1", "correct horse battery"])
+def test_what_is_no_credential_is_not_sent_to_a_hub(
+    run: Run,  # noqa: F811  # the fixture
+    monkeypatch: pytest.MonkeyPatch,
+    token: str,
+) -> None:
+    monkeypatch.setattr("sys.stdin", _Input(f"{token}\n"))
+    ran = run("login", "http://127.0.0.1:1")
+    assert (ran.status, ran.err.splitlines()) == (
+        1,
+        [
+            "conclave: no credential of a hub: expected conclave_…, not a password or a Matrix access token",
+            "  next: an administrator issues one, to people of the host company: conclave credential issue",
+        ],
+    )

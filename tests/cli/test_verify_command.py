@@ -153,7 +153,7 @@ def test_a_wrong_key_and_a_changed_file_are_told_apart(place: Path, tmp_path: Pa
 
 
 @PROGRAMS
-@pytest.mark.parametrize("name", ["extra", "tile/extra/more", "pitch"])
+@pytest.mark.parametrize("name", ["extra", "tile/extra/more", "pitch", "trail"])
 def test_an_empty_folder_is_no_part_of_an_export(place: Path, tmp_path: Path, program: str, name: str) -> None:
     export = tmp_path / "300"
     shutil.copytree(place / "300", export)
