@@ -1,7 +1,7 @@
 """An exported bundle on disk."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from audit.note import LOG_ALGORITHMS, NoteError, VerifierKey
 from audit.parts import MAX_PART
 
 CHUNK = 65_536
+EACH = "each key that is named must have signed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Folder:
     root: Path
 
     def names(self) -> Iterator[str]:
-        """The path of every file and every link, relative, with forward slashes.
+        """The path of every file and every link, relative, with forward slashes; an empty folder ends in one.
 
         Raises:
             OSError: A folder cannot be read: who knows what is in it.
@@ -27,6 +28,8 @@ class Folder:
             place = Path(directory).relative_to(self.root)
             yield from ((place / name).as_posix() for name in files)
             yield from ((place / name).as_posix() for name in folders if Path(directory, name).is_symlink())
+            if not folders and not files and place.parts:
+                yield f"{place.as_posix()}/"
 
     def read(self, name: str) -> bytes:
         """The bytes of one file.
@@ -66,6 +69,19 @@ def _raise(error: OSError) -> None:
     raise error
 
 
+def refuse_own(bundle: Path, paths: Iterable[Path | None]) -> None:
+    """Return when none of ``paths``, which say whom the caller trusts, leads into the folder ``bundle``.
+
+    A forger brings along whatever is in it, so that a key or a policy from there shows nothing.
+
+    Raises:
+        NoteError: One does. A copy of such a file elsewhere is not noticed.
+    """
+    for path in paths:
+        if path is not None and bundle.is_dir() and path.resolve().is_relative_to(bundle.resolve()):
+            raise NoteError(f"{path} is inside the export that it is to check, where a forger would put their own")
+
+
 def read_vkeys(path: Path) -> list[VerifierKey]:
     """The log's public keys in the file ``path``, one a line, the Ed25519 key first.
 
@@ -84,7 +100,7 @@ def parse_vkeys(text: str) -> list[VerifierKey]:
     """
     keys = [VerifierKey.parse(line, algorithm=LOG_ALGORITHMS) for line in text.strip().split("\n")]
     if len({key.name for key in keys}) > 1:
-        raise NoteError("the keys are not of one log: their names differ")
+        raise NoteError(f"the keys are not of one log: their names differ; {EACH}")
     if len({key.algorithm for key in keys}) < len(keys):
-        raise NoteError("the keys are not of one log: two of them are for one algorithm")
+        raise NoteError(f"the keys are not of one log: two of them are for one algorithm; {EACH}")
     return sorted(keys, key=lambda key: key.algorithm)

@@ -8,7 +8,17 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from audit.note import ED25519, Checkpoint, NoteError, VerifierKey, Verify, open_note, open_note_of_all, split_note
+from audit.note import (
+    ED25519,
+    KEY_ID_SIZE,
+    Checkpoint,
+    NoteError,
+    VerifierKey,
+    Verify,
+    open_note,
+    open_note_of_all,
+    split_note,
+)
 from audit.parts import (
     CHANGED,
     CHECKPOINT,
@@ -28,6 +38,7 @@ WORDS = {
     ADD: "an ML-DSA-44 key signs beside the log's key",
     ADOPT: "the log got a root key",
 }
+OTHER_KEY = "the key that you hold did not sign this: it is the wrong key, or the export is of another log or forged"
 WRONG_HANDS = "the log's keys were changed by somebody who may not, or your keys are of another log"
 
 
@@ -59,11 +70,22 @@ def opening_checkpoint(
     try:
         checkpoint = Checkpoint.parse(open_note_of_all(note, keys, verify))
     except NoteError as error:
-        raise VerificationError("checkpoint", str(error), where=CHECKPOINT, meaning=CHANGED) from None
+        raise VerificationError("checkpoint", str(error), where=CHECKPOINT, meaning=_meaning(note, keys)) from None
     if checkpoint.origin != keys[0].name:
         detail = f"is of the log {checkpoint.origin}, your key is of {keys[0].name}"
-        raise VerificationError("checkpoint", detail, where=CHECKPOINT, meaning=CHANGED)
+        raise VerificationError("checkpoint", detail, where=CHECKPOINT, meaning=OTHER_KEY)
     return note, keys
+
+
+def _meaning(note: bytes, keys: Sequence[VerifierKey]) -> str:
+    """What it means that ``note`` cannot be opened with ``keys``: that others signed it, or that it was changed."""
+    try:
+        signed = {(name, data[:KEY_ID_SIZE]) for name, data in split_note(note)[1]}
+    except NoteError:
+        return CHANGED
+    if all((key.name, key.key_id) in signed for key in keys):
+        return CHANGED
+    return OTHER_KEY + ("; each key that you name must have signed" if len(keys) > 1 else "")
 
 
 def _statements(bundle: Bundle) -> list[tuple[int, str]]:

@@ -195,7 +195,8 @@ def check_files(
         raise VerificationError("files", "is missing", where=min(missing), meaning="the export is not whole")
     extra |= {name for name in files if not (name in needed or known(name) or tile(name))}
     for name in sorted(extra):
-        raise VerificationError("files", "is not part of the export", where=name, meaning="a file was added")
+        empty = "is an empty folder, and " if name.endswith("/") else ""
+        raise VerificationError("files", f"{empty}is not part of the export", where=name, meaning="a file was added")
     for name, expected in sorted(files.items()):
         found = sha256()
         for chunk in read_chunks(bundle, name, "files"):

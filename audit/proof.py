@@ -40,7 +40,7 @@ class EntryProof:
         except UnicodeDecodeError:
             raise NoteError("the proof is not text") from None
         if not blank or lines[0] != HEADER:
-            raise NoteError(f"a proof begins with {HEADER}")
+            raise NoteError(f"it is no proof of an entry, which begins with {HEADER}; of an export name the folder")
         if len(lines) < 3 or not lines[1].startswith("extra ") or not lines[2].startswith("index "):
             raise NoteError("a proof of this log has the lines extra and index")
         number = lines[2].removeprefix("index ")

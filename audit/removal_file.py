@@ -100,7 +100,8 @@ class _Opened:
 def is_removal(bundle: Bundle) -> bool:
     """Whether ``bundle`` is a removal proof."""
     try:
-        return any(name in (FACTS, PAGE) or name.startswith((PITCH, DELIBERATION)) for name in bundle.names())
+        files = (name for name in bundle.names() if not name.endswith("/"))  # an empty folder says nothing
+        return any(name in (FACTS, PAGE) or name.startswith((PITCH, DELIBERATION)) for name in files)
     except OSError:
         return False
 

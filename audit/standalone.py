@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from audit.archive import Archive, ArchiveError, is_archive
-from audit.files import Folder, read_vkeys
+from audit.files import Folder, read_vkeys, refuse_own
 from audit.key_history import parse_statements
 from audit.keys import verify_signature
 from audit.note import NoteError, VerifierKey
@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
+        refuse_own(options.what, (options.vkey, options.root, options.policy))
         root = read_vkeys(options.root)[0] if options.root else None
         statements = parse_statements(options.statements.read_bytes()) if options.statements else []
         trust = Trust(read_vkeys(options.vkey), root, [note.encode() for _, note in statements])
@@ -96,7 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "what", type=Path, metavar="EXPORT", help="the exported folder, or the file of a proof (.tlog-proof, .tar)"
     )
-    parser.add_argument("--vkey", type=Path, required=True, help="the log's public keys, got by another way")
+    parser.add_argument(
+        "--vkey", type=Path, required=True, help="the log's public keys, got by another way; each must have signed"
+    )
     parser.add_argument("--root", type=Path, help="the public key of the log's root, where you hold it")
     parser.add_argument("--statements", type=Path, help="for a proof: keys/statements.ndjson of an export")
     parser.add_argument("--policy", type=Path, help="your policy of witnesses (tlog-policy): enough must have cosigned")

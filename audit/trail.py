@@ -83,7 +83,8 @@ class Proven:
 def is_trail(bundle: Bundle) -> bool:
     """Whether ``bundle`` is an export of a part of the log."""
     try:
-        return any(name == FRAME or name.startswith(FOLDER) for name in bundle.names())
+        files = (name for name in bundle.names() if not name.endswith("/"))  # an empty folder says nothing
+        return any(name == FRAME or name.startswith(FOLDER) for name in files)
     except OSError:
         return False
 

@@ -280,7 +280,7 @@ class AccessService:
         if person.company != self._host:
             raise ConflictError(
                 f"{person.name} is of {person.company}; only people of {self._host} have roles",
-                hint=f"conclave person invite --company {self._host}",
+                hint="people of other companies need no credential: they have the helper's chat in their Matrix client",
             )
         if person.suspended:
             raise ConflictError(f"{person.name} is suspended", hint=f"conclave person resume {reference}")

@@ -12,8 +12,8 @@ import typer
 from audit.printable import printable
 from bridge.cli.client import HubClient
 from bridge.cli.errors import CallFailedError
-from bridge.cli.fetching import check_parent, fetch_bundle
-from bridge.cli.output import Json, say, show, write_json
+from bridge.cli.fetching import fetch_bundle
+from bridge.cli.output import Json, check_parent, say, show, write_json
 from bridge.cli.proving import prove
 from bridge.cli.removals import removal
 from bridge.cli.session import client_of

@@ -12,10 +12,12 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
+from bridge.cli.acting import ask_for_change
 from bridge.cli.errors import CallFailedError
 
 TIMEOUT_S = 60
 ATTEMPTS = 4
+ADMIN_CREDENTIAL = "admin.credential"
 JSON = dict[str, Any]
 
 
@@ -41,6 +43,7 @@ class HubClient:
         Raises:
             CallFailedError: The hub said no, or does not answer.
         """
+        ask_for_change()
         return self._call("POST", path, body or {})
 
     def items(self, path: str, **query: object) -> Iterator[JSON]:
@@ -134,7 +137,7 @@ def local_hub(state: Path) -> HubClient | None:
     """The hub that runs, or ran, on this machine with the state directory ``state``."""
     try:
         return HubClient(
-            url=(state / "hub.url").read_text().strip(), token=(state / "admin.credential").read_text().strip()
+            url=(state / "hub.url").read_text().strip(), token=(state / ADMIN_CREDENTIAL).read_text().strip()
         )
     except OSError:
         return None

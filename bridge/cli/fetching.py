@@ -2,7 +2,6 @@
 
 import shutil
 import tarfile
-import tempfile
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
@@ -11,22 +10,6 @@ from audit.parts import MANIFEST_SIGNATURE
 from audit.printable import printable
 from bridge.cli.client import HubClient
 from bridge.cli.errors import CallFailedError
-
-
-def check_parent(out: Path) -> None:
-    """Find out before the export is ordered, and so recorded, whether it can be written.
-
-    Raises:
-        CallFailedError: It cannot.
-    """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
-            pass
-    except OSError as error:
-        raise CallFailedError(
-            f"cannot write to {out.parent}: {error.strerror}", code="out", hint="name another folder", usage=True
-        ) from None
 
 
 def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
@@ -51,7 +34,7 @@ def fetch_bundle(client: HubClient, entry: int, out: Path) -> int:
     shutil.rmtree(partial, ignore_errors=True)
     files = 0
     try:
-        partial.mkdir(parents=True)
+        partial.mkdir()
         with client.stream(f"/v1/exports/{entry}/bundle") as response, tarfile.open(fileobj=response, mode="r|") as tar:
             for member in tar:
                 _unpack(tar, member, partial)

@@ -109,11 +109,33 @@ def options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command and leave the process: 0 done, 1 failed, 2 used wrongly, 3 changes are to be made."""
-    from bridge.cli.errors import reported
+    """Run the command and leave the process: 0 done, 1 failed, 2 used wrongly, 3 changes are to be made.
 
-    with reported():
-        app(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="conclave")
+    130 where a person stopped it. With ``--json`` among the ``arguments`` an error is a JSON object, too.
+    """
+    from bridge.cli.errors import INTERRUPTED, reported
+
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words[: words.index("--")] if "--" in words else "--json" in words
+    with reported(as_json=as_json, look=lambda: _look(words)):
+        try:
+            ended = app(args=words, prog_name="conclave", standalone_mode=not as_json)
+        except SystemExit as error:
+            ended = error.code
+        if ended == INTERRUPTED:  # what Typer makes of Ctrl-C
+            raise KeyboardInterrupt
+    raise SystemExit(ended)
+
+
+def _look(words: Sequence[str]) -> str:
+    """Which command shows what became of the one in ``words``, where its noun has one."""
+    noun = next((word for word in words if word in COMMANDS), "")
+    if not noun:
+        return ""
+    app: typer.Typer = importlib.import_module(f"bridge.cli.{COMMANDS[noun][0]}").APPS[noun]
+    verbs = getattr(typer.main.get_command(app), "commands", {})
+    shows = next((verb for verb in ("show", "list") if verb in verbs), "")
+    return f"conclave {noun} {shows} says whether it was; then repeat" if shows else ""
 
 
 if __name__ == "__main__":

@@ -2,12 +2,16 @@
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from audit.printable import printable
+from bridge.cli.acting import say_who_acts
+from bridge.cli.errors import CallFailedError
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 PIPE_WIDTH = 200
@@ -71,22 +75,41 @@ def day(time: str | None) -> str:
     return time[:10] if time else "–"
 
 
+def check_parent(out: Path) -> None:
+    """Find out before anything is asked for, and so recorded, whether ``out`` can be written; no folder is made for it.
+
+    Raises:
+        CallFailedError: It cannot.
+    """
+    if not out.parent.is_dir():
+        detail = f"cannot write {out}: there is no folder {out.parent}"
+        raise CallFailedError(detail, code="out", hint="make the folder, or name another place: --out", usage=True)
+    try:
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise CallFailedError(
+            f"cannot write to {out.parent}: {error.strerror}", code="out", hint="name another folder", usage=True
+        ) from None
+
+
 def confirm(question: str, yes: bool) -> None:
     """Go on when the person agrees; ``--yes`` agrees, and off a terminal nothing is asked.
 
     Raises:
-        typer.Exit: They do not.
+        CallFailedError: It would have to be asked, and there is no terminal.
+        typer.Exit: They do not, or they leave with Ctrl-C or Ctrl-D.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        note(f"{question} Not asked off a terminal; say --yes.")
-        raise typer.Exit(2)
+        raise CallFailedError(f"{question} Not asked off a terminal; say --yes.", code="not_asked", usage=True)
+    say_who_acts()
     try:
         agreed = typer.confirm(question, default=False)
-    except typer.Abort:  # Ctrl-C, or the end of the input
-        note("")
+    except typer.Abort:
         agreed = False
+        note("")
     if not agreed:
         note("Nothing was changed.")
         raise typer.Exit(1)

@@ -9,7 +9,7 @@ import typer
 
 from bridge.cli.client import HubClient
 from bridge.cli.errors import CallFailedError
-from bridge.cli.output import Json, note, say, write_json
+from bridge.cli.output import Json, check_parent, note, say, write_json
 from bridge.cli.session import client_of
 
 CHANGES = 3
@@ -27,6 +27,8 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what would change so that every room is what its charter says; exit status 3 when something would."""
+    if out is not None:
+        check_parent(out)
     found = client_of(ctx).get("/v1/plan", engagement=engagement)
     if out is not None:
         _write(out, found)

@@ -9,7 +9,7 @@ import typer
 from audit.printable import printable
 from bridge.cli.client import HubClient
 from bridge.cli.errors import CallFailedError
-from bridge.cli.output import Json, say, write_json
+from bridge.cli.output import Json, check_parent, say, write_json
 from bridge.cli.session import client_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def prove(
     if sum(item is not None for item in (entry, event, between)) != 1:
         hint = "--entry NUMBER, --event ID, or --between OLD NEW"
         raise CallFailedError("name one thing to prove", code="usage", hint=hint, usage=True)
+    if out is not None:
+        check_parent(out)
     client = client_of(ctx)
     if event is not None:
         entry = int(client.get(f"/v1/ledger/events/{quote(event, safe='')}")["position"])

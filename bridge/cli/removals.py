@@ -12,8 +12,8 @@ from audit.parts import MANIFEST
 from audit.printable import printable
 from bridge.cli.client import HubClient
 from bridge.cli.errors import CallFailedError
-from bridge.cli.fetching import check_parent, fetch_archive, fetch_bundle
-from bridge.cli.output import Json, say, write_json
+from bridge.cli.fetching import fetch_archive, fetch_bundle
+from bridge.cli.output import Json, check_parent, say, write_json
 from bridge.cli.session import client_of
 
 if TYPE_CHECKING:

@@ -10,10 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.client import HubClient, local_hub
+from bridge.cli.acting import act_as_administrator
+from bridge.cli.client import ADMIN_CREDENTIAL, HubClient, local_hub
 from bridge.cli.errors import CallFailedError
 from bridge.cli.output import Json, say, show
 
+TOKEN_PREFIX = "conclave_"  # noqa: S105  # how every credential begins, and no secret
 CREDENTIAL_FILE = "CONCLAVE_CREDENTIAL_FILE"
 
 
@@ -26,25 +28,35 @@ def logins_file() -> Path:
 def client_of(ctx: typer.Context) -> HubClient:
     """The hub of this command: ``--hub``, else the one of the state directory, else the one that was logged into.
 
+    The administrator's credential of the state directory is taken only where neither a hub nor a credential is named:
+    whoever names one means to act as somebody, and an act is recorded under that name or not done.
+
     Raises:
         CallFailedError: There is none, or no credential for it.
     """
     options: dict[str, Any] = ctx.find_root().obj
-    local = local_hub(options["state"] or _state_directory(options["config"]))
-    logins = _read_logins()
-    url = (options["hub"] or "").rstrip("/")
-    if not url and (local is None or os.environ.get(CREDENTIAL_FILE)):
-        url = local.url if local is not None else str(logins.get("default", ""))
-    if not url and local is not None:
+    state = options["state"] or _state_directory(options["config"])
+    local, logins, token, named = local_hub(state), _read_logins(), _token_file(), _named(options["hub"])
+    if not named and token is None and local is not None:
+        act_as_administrator(str(state / ADMIN_CREDENTIAL), local.url)
         return local
+    url = named or (local.url if local is not None else str(logins.get("default", "")))
     if not url:
         raise CallFailedError("no hub is known here", code="no_hub", hint="conclave up, or conclave login ADDRESS")
-    token = _token_file() or dict(logins.get("hubs", {})).get(url)
-    if token is None and local is not None and local.url == url:
-        return local
+    token = token or dict(logins.get("hubs", {})).get(url)
     if token is None:
-        raise CallFailedError(f"no credential for {url} here", code="no_credential", hint=f"conclave login {url}")
+        own = "; without --hub commands here act as its administrator" if local is not None and local.url == url else ""
+        raise CallFailedError(f"no credential for {url} here", code="no_credential", hint=f"conclave login {url}{own}")
     return HubClient(url=url, token=token)
+
+
+def _named(hub: str | None) -> str:
+    """The address in ``--hub``; an empty one is not the same as none, for then the administrator would act."""
+    if hub is not None and not hub.strip():
+        raise CallFailedError(
+            "--hub is empty, expected the address of a hub", code="address", hint="--hub ADDRESS", usage=True
+        )
+    return (hub or "").rstrip("/")
 
 
 def _state_directory(config: Path | None) -> Path:
@@ -62,9 +74,13 @@ def _token_file() -> str | None:
     if not path:
         return None
     try:
-        return Path(path).read_text().strip()
+        token = Path(path).read_text().strip()
     except OSError as error:
         raise CallFailedError(f"cannot read {CREDENTIAL_FILE}={path}: {error.strerror}", code="no_credential") from None
+    if not token:
+        hint = "conclave credential issue makes one"
+        raise CallFailedError(f"{CREDENTIAL_FILE}={path} holds no credential", code="no_credential", hint=hint)
+    return token
 
 
 def login(
@@ -77,6 +93,12 @@ def login(
     if not token:
         raise CallFailedError(
             "no credential was given", code="no_credential", hint="conclave credential issue makes one"
+        )
+    if not token.startswith(TOKEN_PREFIX):
+        raise CallFailedError(
+            f"no credential of a hub: expected {TOKEN_PREFIX}…, not a password or a Matrix access token",
+            code="no_credential",
+            hint="an administrator issues one, to people of the host company: conclave credential issue",
         )
     client = HubClient(url=address.rstrip("/"), token=token)
     me = client.get("/v1/whoami")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bridge.cli.errors import CallFailedError
-from bridge.cli.output import Yes, confirm, say
+from bridge.cli.output import Yes, check_parent, confirm, say
 from bridge.cli.succession import former, succeed
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def rotate(
     with _place(ctx, folder) as place:
         if out.exists():
             raise CallFailedError(f"{out} exists already", code="exists", hint="name another: --out", usage=True)
+        check_parent(out)
         _write_request(out, place.prepare(recover=recover, overlap_days=overlap_days))
     say(f"{out} written; nothing is changed yet. Where the root key is:")
     say(f"  conclave signer root sign {out} --root-key root.key --out rotation.signed")
@@ -144,6 +145,7 @@ def sign_root(
     from audit.printable import printable
     from bridge.signer.statements import sign_as_root
 
+    check_parent(out)
     note, key = read_file(request), read_key(root_key)
     signed = sign_as_root(note, key)
     for line in note.decode().partition("\n\n")[0].split("\n"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from bridge.cli.errors import CallFailedError
-from bridge.cli.output import say
+from bridge.cli.output import check_parent, say
 
 if TYPE_CHECKING:
     from audit.note import Checkpoint
@@ -52,6 +52,7 @@ def _prepare(ctx: typer.Context, folder: Path | None, out: Path, restored: str |
 
     if out.exists():
         raise CallFailedError(f"{out} exists already", code="exists", hint="name another: --out", usage=True)
+    check_parent(out)
     with stopped(ctx, folder) as place:
         if folder is None:
             memory = read_head(place.memory)
@@ -113,6 +114,7 @@ def former(
 
     if out.exists():
         raise CallFailedError(f"{out} exists already", code="exists", hint="name another: --out", usage=True)
+    check_parent(out)
     count = _on_database(ctx, write)
     if not count:
         say("No log was closed: there is nothing to write.")

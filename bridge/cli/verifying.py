@@ -30,7 +30,10 @@ def verify(  # noqa: PLR0913, PLR0917  # a command's options
         Path, typer.Argument(help="The exported folder, or the file of a proof, be it .tlog-proof or .tar.")
     ],
     vkey: Annotated[
-        Path, typer.Option(help="The log's public keys, one a line, which you got by another way than the export.")
+        Path,
+        typer.Option(
+            help="The log's public keys, one a line, got by another way than the export; each must have signed."
+        ),
     ],
     policy: Annotated[
         Path | None, typer.Option(help="Your policy of witnesses: enough of them must have cosigned.")
@@ -57,6 +60,7 @@ def verify(  # noqa: PLR0913, PLR0917  # a command's options
     from audit.removal_file import is_removal
     from audit.trail import is_trail
 
+    _refuse_own(bundle, vkey, root, policy)
     trust, quorum, authorities = _trust(vkey, root), read_policy(policy), read_tsa_cert(tsa_cert)
     if bundle.is_file() and is_archive(bundle):
         _refuse_extras(seen, authorities, "a removal proof")
@@ -68,7 +72,9 @@ def verify(  # noqa: PLR0913, PLR0917  # a command's options
         return
     saved = _read_seen(seen or [])
     if not bundle.is_dir():
-        raise CallFailedError(f"{bundle} is not a folder", code="bundle", hint="name the exported folder", usage=True)
+        detail = f"{bundle} is {'neither a file nor a folder' if bundle.exists() else 'not there'}"
+        hint = "name the exported folder, or the file of a proof"
+        raise CallFailedError(detail, code="bundle", hint=hint, usage=True)
     with _verdict(as_json):
         if is_removal(Folder(bundle)):
             _refuse_extras(seen, authorities, "a removal proof")
@@ -135,6 +141,17 @@ def _check_whole(  # what the command was told
     witnesses = _witnessed(report, policy)
     authority = None if authorities is None else verify_timestamps(report.timestamps, authorities)
     _tell(report, bundle, witnesses, authority, as_json)
+
+
+def _refuse_own(bundle: Path, *paths: Path | None) -> None:
+    from audit.files import refuse_own
+    from audit.note import NoteError
+
+    try:
+        refuse_own(bundle, paths)
+    except NoteError as error:
+        hint = "name the log.vkey that you got by another way than the export"
+        raise CallFailedError(str(error), code="vkey", hint=hint, usage=True) from None
 
 
 def _trust(vkey: Path, root: Path | None) -> "Trust":

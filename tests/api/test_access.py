@@ -159,6 +159,7 @@ async def test_roles_are_for_people_of_the_host(fake_hub: FakeHub) -> None:
     for path, more in (("/v1/roles/grant", {"role": "auditor"}), ("/v1/credentials", {"device": "x"})):
         answer = await fake_hub.request("POST", path, {"person": bob, **more})
         assert (answer.status, answer.body["detail"]) == (409, "Bob is of acme; only people of contoso have roles")
+        assert answer.body["hint"].startswith("people of other companies need no credential")
 
 
 async def test_the_last_administrator_stays(fake_hub: FakeHub) -> None:

@@ -361,7 +361,7 @@ def test_plan_and_apply(run: Run, names: Callable[[str], str], served_hub: Serve
     assert there.out == (f"{room['name']}  {company}  {room['key']}\n  + add {server.bot}\n1 change in 1 room.\n")
     assert there.err == f"Next: conclave apply {file}\n"
     failed = run("apply", str(file))
-    assert (failed.status, failed.err.splitlines()[0]) == (
+    assert (failed.status, failed.err.splitlines()[1]) == (
         1,
         "conclave: 1 of 1 actions failed; the others are done",
     )

@@ -50,7 +50,8 @@ def test_a_direct_room_goes_by_the_names_of_the_two(served_hub: ServedHub, shown
     assert line.startswith("direct: Bob Lee, Dana Lee")
     assert line.split()[-1] == rooms[0]["key"]
     detail = shown("room", "show", rooms[0]["key"])
-    assert "kind         direct\n" in detail
-    assert "topic        A direct chat of two. Who wrote when is recorded; what, is not.\n" in detail
-    assert "encryption   end to end, from creation\n" in detail
+    told = dict(line.split(maxsplit=1) for line in detail.splitlines())
+    assert told["kind"] == "direct"
+    assert told["topic"] == "A direct chat of two. Who wrote when is recorded; what, is not."
+    assert told["encryption"] == "end to end, from creation"
     assert "direct: Bob Lee, Dana Lee: " in shown("partnership", "show", "direct-cli")

@@ -92,6 +92,7 @@ def test_it_is_written_whole_or_not_at_all(
     scene = Removing(served_hub.fake)
     there(_pitched(scene))
     place, vkey = tmp_path / "out", str(served_hub.state / "log.vkey")
+    place.mkdir()
     as_officer(run, tmp_path, monkeypatch)
     for vendor, text in (("adatum", "adatum was not put out yet: crm is in phase pitch"), ("nobody", "nobody")):
         status, out, err = run("audit", "removal", "crm", vendor, "--out", str(place / "removal.tar"))

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from audit.key_history import OTHER_KEY
 from audit.note import sign_note
 from audit.zipped import write
 from benchmarks.large_log import LargeLog, export, save
 from bridge.cli.main import main
 from config.db import Database
+from tests.key_statements import pq_key
 from tests.ledger import LOG_KEY, ORIGIN, signing_key
 
 ROOT = Path(__file__).parents[2]
@@ -102,6 +104,73 @@ def test_the_same_in_one_file(place: Path, tmp_path: Path) -> None:
             check=False,
         )
         assert (done.returncode, says in done.stdout + done.stderr) == (status, True), done
+
+
+def verified(place: Path, program: str, what: Path, *arguments: "str | Path") -> "subprocess.CompletedProcess[str]":
+    """What one of the two programs says of ``what``."""
+    start = ["-m", "bridge.cli.main", "audit", "verify"] if program == "conclave" else ["-I", str(place / "verify.pyz")]
+    command: list[str | Path] = [sys.executable, *start, what, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+PROGRAMS = pytest.mark.parametrize("program", ["conclave", "one file"])
+
+
+@PROGRAMS
+@pytest.mark.parametrize("by_link", [False, True])
+def test_a_key_from_inside_the_export_shows_nothing(place: Path, tmp_path: Path, program: str, by_link: bool) -> None:
+    export, link = place / "300", tmp_path / "log.vkey"
+    key = export / "keys" / "log.vkey"
+    link.symlink_to(key)
+    named = link if by_link else key
+    says = f"{named} is inside the export that it is to check, where a forger would put their own"
+    done = verified(place, program, export, "--vkey", named)
+    assert (done.returncode, done.stdout, says in done.stderr) == (2, "", True), done
+    for other in ("--root", "--policy"):
+        done = verified(place, program, export, "--vkey", place / "log.vkey", other, key)
+        assert (done.returncode, "is inside the export that it is to check" in done.stderr) == (2, True), done
+
+
+@PROGRAMS
+def test_a_wrong_key_and_a_changed_file_are_told_apart(place: Path, tmp_path: Path, program: str) -> None:
+    export, wrong, two = tmp_path / "300", tmp_path / "wrong.vkey", tmp_path / "two.vkey"
+    shutil.copytree(place / "300", export)
+    wrong.write_text(f"{signing_key(ORIGIN, 9).public}\n")
+    two.write_text(f"{LOG_KEY.public}\n{pq_key(ORIGIN).public}\n")
+    meant = f"INVALID: {OTHER_KEY}"
+    done = verified(place, program, export, "--vkey", wrong)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, f"{meant}.")
+    done = verified(place, program, export, "--vkey", two)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, f"{meant}; each key that you name must have signed.")
+    checkpoint = export / "checkpoint"
+    checkpoint.write_bytes(checkpoint.read_bytes().replace(b"\n300\n", b"\n301\n", 1))
+    done = verified(place, program, export, "--vkey", place / "log.vkey")
+    changed = "INVALID: the file was changed after export, or the log's key is not the one you hold."
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, changed)
+    two.write_text(f"{LOG_KEY.public}\n{signing_key(ORIGIN, 9).public}\n")
+    done = verified(place, program, export, "--vkey", two)
+    assert (done.returncode, "each key that is named must have signed" in done.stderr) == (2, True), done
+
+
+@PROGRAMS
+@pytest.mark.parametrize("name", ["extra", "tile/extra/more", "pitch", "trail"])
+def test_an_empty_folder_is_no_part_of_an_export(place: Path, tmp_path: Path, program: str, name: str) -> None:
+    export = tmp_path / "300"
+    shutil.copytree(place / "300", export)
+    (export / name).mkdir(parents=True)
+    done = verified(place, program, export, "--vkey", place / "log.vkey")
+    assert done.returncode == 1
+    assert f"{name}/" in done.stdout
+    assert "is an empty folder, and is not part of the export" in done.stdout
+    assert done.stdout.splitlines()[-1] == "INVALID: a file was added."
+
+
+def test_what_is_not_there_or_no_proof_is_named_so(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = run(capsys, place, str(place / "nosuch.tar"))
+    hint = "  next: name the exported folder, or the file of a proof\n"
+    assert (status, err) == (2, f"conclave: {place / 'nosuch.tar'} is not there\n{hint}")
+    status, out, _ = run(capsys, place, str(place / "300" / "manifest.json"))
+    assert (status, "it is no proof of an entry" in out, "of an export name the folder" in out) == (1, True, True)
 
 
 SPAWNING = """

@@ -40,7 +40,7 @@ def test_a_wall_from_first_to_last(run: Run) -> None:  # noqa: F811  # the fixtu
     ran = run("wall", "remove", "wall-a", "wall-b", "--reason", "over")
     assert (ran.status, ran.err) == (
         2,
-        "Take down the wall between wall-a and wall-b? Not asked off a terminal; say --yes.\n",
+        "conclave: Take down the wall between wall-a and wall-b? Not asked off a terminal; say --yes.\n",
     )
     ran = run("wall", "remove", "wall-a", "wall-b", "--reason", "over", "--yes")
     assert (ran.status, ran.out) == (0, "The wall between wall-a and wall-b is down: they may meet again.\n")

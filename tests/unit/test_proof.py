@@ -65,7 +65,7 @@ def test_every_changed_byte_is_noticed(data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        (b"proof@v1", b"proof@v2", "a proof begins with"),
+        (b"proof@v1", b"proof@v2", "no proof of an entry, which begins with"),
         (b"extra ", b"EXTRA ", "has the lines extra and index"),
         (b"index 4", b"index 04", "not a decimal number"),
         (b"index 4", b"index -4", "not a decimal number"),

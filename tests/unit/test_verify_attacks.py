@@ -10,6 +10,7 @@ import pytest
 
 from audit.canonical import canonical_json
 from audit.entry import Disclosure
+from audit.key_history import OTHER_KEY
 from audit.keys import verify_ed25519
 from audit.note import VerifierKey, sign_note
 from audit.parts import (
@@ -127,7 +128,7 @@ def test_a_log_truncated_and_signed_by_another_key_is_refused(bundle: Files, ent
     forged = relogged(bundle.but(LOG_KEY_FILE, f"{mallory.public}\n".encode()), entries[:100], key=mallory)
     error = refused(forged)
     says = f"checkpoint: checkpoint no signature by {ORIGIN} with key id {LOG_KEY.public.key_id.hex()}"
-    assert (str(error), error.where, error.meaning) == (says, CHECKPOINT, CHANGED)
+    assert (str(error), error.where, error.meaning) == (says, CHECKPOINT, OTHER_KEY)
 
 
 def test_the_checkpoint_of_another_log_is_refused(bundle: Files, entries: Entries) -> None:
