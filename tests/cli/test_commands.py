@@ -28,6 +28,12 @@ class Ran:
     def data(self) -> Any:
         return json.loads(self.out)
 
+    @property
+    def said(self) -> str:
+        """``err``, but for the line that says whose credential counts (tests/cli/test_acting.py)."""
+        lines = self.err.splitlines(keepends=True)
+        return "".join(line for line in lines if not line.startswith("Acting as the hub's administrator, by "))
+
 
 @pytest.fixture
 def run(

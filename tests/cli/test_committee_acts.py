@@ -56,8 +56,8 @@ def test_nothing_is_asked_that_would_be_refused(run: Run, opened: Committee) -> 
     ):
         ran = run("committee", *command)
         assert ran.status == 1, command
-        assert ran.err.startswith("conclave: early is in phase open; "), command
-        assert "Not asked" not in ran.err
+        assert ran.said.startswith("conclave: early is in phase open; "), command
+        assert "Not asked" not in ran.said
 
 
 def test_start_asks_and_says_who_is_not_there(run: Run, opened: Committee) -> None:  # noqa: F811  # the fixture
@@ -66,12 +66,12 @@ def test_start_asks_and_says_who_is_not_there(run: Run, opened: Committee) -> No
         "Vendors in at 2999-02-11 08:00:00 UTC.\n"
     )
     ran = run("committee", "start", "begun")
-    assert (ran.status, ran.err.splitlines()) == (
+    assert (ran.status, ran.said.splitlines()) == (
         2,
         [
             "Nobody of begun-none is enrolled, so nobody of it comes. Next: conclave person invite --help",
             "The pitches were to begin at 2999-02-11 08:00:00 UTC; they begin now instead.",
-            "Let 2 vendors in? Not asked off a terminal; say --yes.",
+            "conclave: Let 2 vendors in? Not asked off a terminal; say --yes.",
         ],
     )
     ran = run("committee", "start", "begun", "--yes", "--no-wait")
@@ -79,13 +79,13 @@ def test_start_asks_and_says_who_is_not_there(run: Run, opened: Committee) -> No
     shown = run("committee", "show", "begun").out
     assert "begun-none: nobody is enrolled\n" in shown
     ran = run("committee", "clear", "begun")
-    assert "Out of their pitch rooms now: begun-none, begun-v." in ran.err
+    assert "Out of their pitch rooms now: begun-none, begun-v." in ran.said
     ran = run("committee", "close", "begun", "--reason", "x")
-    assert ran.err.startswith("Nothing was decided: begun is in phase pitch.\n")
+    assert ran.said.startswith("Nothing was decided: begun is in phase pitch.\n")
     assert run("committee", "close", "begun", "--reason", "x", "--yes", "--no-wait").status == 0
     assert "nothing: it was closed before" in run("committee", "show", "begun").out
     ran = run("committee", "close", "begun", "--reason", "x", "--yes")
-    assert ran.err.startswith("conclave: begun is closed already\n")
+    assert ran.said.startswith("conclave: begun is closed already\n")
     story = run("committee", "timeline", "begun").out
     for text in ("in at 2999-02-11 08:00:00.000", "no conflict", "chair ", "2 members", "x"):
         assert text in story, story
@@ -94,9 +94,9 @@ def test_start_asks_and_says_who_is_not_there(run: Run, opened: Committee) -> No
 def test_seats(run: Run, opened: Committee) -> None:  # noqa: F811  # the fixture
     second = opened("seats", declared=False)
     ran = run("committee", "start", "seats", "--yes")
-    assert f"1 of 2 members has not declared whether there is a conflict of interest: {second}" in ran.err
+    assert f"1 of 2 members has not declared whether there is a conflict of interest: {second}" in ran.said
     assert f"{second}: has not declared" in run("committee", "show", "seats").out
-    assert "has not declared" in run("committee", "chair", "seats", second).err
+    assert "has not declared" in run("committee", "chair", "seats", second).said
     ran = run("committee", "remove-member", "seats", second)
     assert (ran.status, ran.out) == (0, f"{second} is no member any more, and leaves the rooms of seats.\n")
     assert run("committee", "remove-member", "seats", second).status == 1
@@ -110,24 +110,26 @@ def test_a_conflict_asks_first(
 ) -> None:
     opened("torn")
     ran = run("committee", "declare", "torn", "--conflict", "shares")
-    assert ran.err.startswith("conclave: you act as ")
-    assert "who is no member of torn" in ran.err
+    assert ran.said.startswith("conclave: you act as ")
+    assert "who is no member of torn" in ran.said
     for options in ((), ("--none", "--conflict", "x"), ("--conflict", " ")):
         ran = run("committee", "declare", "torn", *options)
-        assert (ran.status, ran.err.startswith("conclave: ")) == (2, True)
+        assert (ran.status, ran.said.startswith("conclave: ")) == (2, True)
     admin = run("whoami", "--json").data["person"]
     there(served_hub, _seat(served_hub, "torn", admin))
     ran = run("committee", "declare", "torn", "--conflict", "shares")
     assert ran.status == 2
-    assert ran.err == (
-        "With a conflict of interest you stay out of torn for good, and do nothing in it. Declare it?"
+    assert ran.said == (
+        "conclave: With a conflict of interest you stay out of torn for good, and do nothing in it. Declare it?"
         " Not asked off a terminal; say --yes.\n"
     )
     assert run("committee", "declare", "torn", "--conflict", "shares", "--yes").out == (
         "Recorded. The rooms stay shut for you.\n"
     )
     ran = run("committee", "start", "torn", "--yes")
-    assert ran.err.startswith("conclave: you declared a conflict of interest in torn; who has one does nothing there\n")
+    assert ran.said.startswith(
+        "conclave: you declared a conflict of interest in torn; who has one does nothing there\n"
+    )
 
 
 async def _seat(hub: ServedHub, committee: str, person: str) -> None:
@@ -146,14 +148,14 @@ async def _seat(hub: ServedHub, committee: str, person: str) -> None:
 )
 def test_times_that_are_none(run: Run, options: tuple[str, ...], text: str) -> None:  # noqa: F811  # the fixture
     ran = run("committee", "schedule", "none", *options)
-    assert (ran.status, ran.err.startswith(f"conclave: {text}")) == (2, True), ran.err
-    assert "next: conclave committee schedule --help" in ran.err
+    assert (ran.status, ran.said.startswith(f"conclave: {text}")) == (2, True), ran.said
+    assert "next: conclave committee schedule --help" in ran.said
 
 
 def test_what_names_nobody(run: Run) -> None:  # noqa: F811  # the fixture
     for options, text in ((("--members", ",,"), "names nobody"), (("--title", ""), "--title is empty")):
         ran = run("committee", "open", "x", "--chair", "a@b.example", *options)
-        assert (ran.status, text in ran.err) == (2, True)
+        assert (ran.status, text in ran.said) == (2, True)
 
 
 def test_ctrl_c_at_a_question_changes_nothing(
