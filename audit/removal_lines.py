@@ -9,7 +9,7 @@ def removal_lines(report: RemovalReport) -> list[str]:
     """What a removal proof shows, a line each, for people."""
     whose = "people" if report.findings else f"of {report.buyer}, and nobody else,"
     later = "1 message" if report.later == 1 else f"{report.later} messages"
-    used = "" if report.findings else ", none by one of these"
+    used = "" if report.findings else ", none with one of these"
     return [
         f"shut out      {report.vendor}, from {when(report.shut_at)} on",
         f"cleared       {report.committee}, entry {report.cleared_entry:,}, recorded {when(report.cleared_at)}",

@@ -18,8 +18,9 @@ from audit.removal_lines import when
 from audit.removal_report import Entry, RemovalReport
 
 CANNOT = (
-    "It says what the log says. That a client kept what it had seen, or that somebody told it, no log can show. Times "
-    "are those of the homeserver's clock."
+    "It says what the log says, of these two rooms. That a client kept what it had seen, or that somebody told the "
+    "vendor, no log can show; that the log counted right, is shown by an export of the whole log. Times are those of "
+    "the hub's and the homeserver's clocks."
 )
 USER_ID = "user_id"
 """The disclosure of an enrolment that is shown, where it was not erased."""
@@ -135,7 +136,10 @@ def removal_page(report: RemovalReport, written: Written) -> bytes:
 def _verdict(report: RemovalReport) -> str:
     if not report.findings:
         who = f"{_text(report.vendor)} was put out of {_text(report.committee)}"
-        return f'<p class="verdict"><strong>{who}, and nothing from after reached it.</strong></p>'
+        return (
+            f'<p class="verdict"><strong>{who}, and nothing from after reached it</strong>: in its pitch room '
+            f"and the deliberation room, up to {_text(when(report.whole_until))}.</p>"
+        )
     items = "".join(f"<li>{_text(line)}</li>" for line in report.findings)
     many = f"{len(report.findings)} finding{'s' * (len(report.findings) > 1)}"
     return (
@@ -154,15 +158,15 @@ def _facts(report: RemovalReport) -> Iterable[str]:
         ("Pitch room", f"<code>{_text(report.pitch.id)}</code>"),
         ("Deliberation room", f"<code>{_text(report.deliberation.id)}</code>"),
         ("Shown whole", f"every entry of both rooms up to {_text(when(report.whole_until))}"),
-        ("Who may read the history", f"{_readers(report)}, from the first on: {_history(report)}"),
+        ("Who may read the history", f"{_readers(report)}; so since before anybody came: {_history(report)}"),
     ]
     yield _plain(rows)
 
 
 def _readers(report: RemovalReport) -> str:
     if report.shared:
-        return "whoever was in the pitch room at the time, and every member all of the deliberation room"
-    return "whoever was in the room at the time"
+        return "of the pitch room, who was there when it was said; of the deliberation room, every member"
+    return "only who was there when it was said"
 
 
 def _history(report: RemovalReport) -> str:
@@ -189,12 +193,12 @@ def _left(report: RemovalReport, written: Written) -> Iterable[str]:
 
 
 def _sessions(report: RemovalReport) -> Iterable[str]:
-    used = "" if report.findings else ", none by one of these"
+    used = "" if report.findings else ", none with one of these sessions"
     yield "<h2>Sessions that the vendor may have</h2>"
     yield (
-        f"<p>Megolm sessions that were seen in the pitch room before {_text(report.vendor)} was out: "
-        f"{len(report.sessions):,}. Whoever was there may hold their keys. Messages that came since, in both rooms: "
-        f"{report.later:,}{used}.</p>"
+        "<p>A client encrypts a run of messages with one key, a Megolm session, which it gives to whoever is in the "
+        f"room. Seen in the pitch room before {_text(report.vendor)} was out: {len(report.sessions):,}. Messages that "
+        f"came since, in both rooms together: {report.later:,}{used}.</p>"
     )
     seen = sorted(report.sessions.items(), key=lambda item: item[1])
     yield _table(("Session", "First seen"), [(_text(one), f"entry {at:,}") for one, at in seen], ids=(0,))
@@ -203,7 +207,10 @@ def _sessions(report: RemovalReport) -> Iterable[str]:
 def _deliberation(report: RemovalReport, written: Written) -> Iterable[str]:
     whose = "" if report.findings else f", all of {_text(report.buyer)}"
     yield "<h2>The deliberation room, over its whole life</h2>"
-    yield f"<p>People who were ever in it: {len(report.members):,}{whose}.</p>"
+    yield (
+        f"<p>People who were ever in it: {len(report.members):,}{whose}. The hub's own account, which runs the room "
+        "and gets no keys, is not counted.</p>"
+    )
     rows = [
         (
             _who(one.person, written),
@@ -244,8 +251,8 @@ def _check(written: Written) -> Iterable[str]:
     rows = [
         ("Log", f"<code>{_text(head['origin'])}</code>, {written.checkpoint.size:,} entries"),
         ("Root", f"<code>{_text(head['root'])}</code>"),
-        ("Ordered", ordered),
-        ("Counted", f"the entries of both rooms: entry {written.index:,}"),
+        ("Proof ordered", ordered),
+        ("Nothing left out", f"how many entries each room has, is said by entry {written.index:,} of the log"),
     ]
     yield _plain(rows)
     yield f"<p>{CANNOT}</p>"

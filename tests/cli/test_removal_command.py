@@ -20,7 +20,7 @@ GOOD = [
     "left          prs_vic of adatum, ",
     "left          prs_val of adatum, ",
     "history       from joining on only, in both rooms, since they were made",
-    "sessions      2 that the vendor may have; 1 message since, none by one of these",
+    "sessions      2 that the vendor may have; 1 message since, none with one of these",
     "deliberation  2 of contoso, and nobody else, were ever in it, over its whole life",
     "whole         every entry of both rooms up to ",
     "page          says the same; 14 files as they have to be, none missing, none added",

@@ -58,7 +58,7 @@ async def test_what_a_good_one_shows(db: Database, tmp_path: Path) -> None:
     assert (len(report.sessions), report.later, report.findings) == (2, 1, [])
     assert report.members == ["prs_ann", "prs_bea"]
     lines = removal_lines(report)
-    assert any("none by one of these" in line for line in lines)
+    assert any("none with one of these" in line for line in lines)
     assert lines[0] == f"shut out      adatum, from {when(SHUT_AT)} on"
     assert lines[1].endswith(f", recorded {when(report.cleared_at)}")
     assert report.shut_at == SHUT_AT, "as the guard had it, not when the hub recorded it"
@@ -124,7 +124,7 @@ async def test_what_should_not_be_is_a_finding(db: Database, tmp_path: Path, nam
     change(story)
     report = check(await made(db, tmp_path, story, ("ann", "bea", "vic", "val", "rob") if "rob" in text else None))
     assert any(text in line for line in report.findings), report.findings
-    assert not any("none by one of these" in line or "nobody else" in line for line in removal_lines(report))
+    assert not any("none with one of these" in line or "nobody else" in line for line in removal_lines(report))
 
 
 async def test_who_comes_back_for_a_moment_is_a_finding(db: Database, tmp_path: Path) -> None:
