@@ -29,7 +29,7 @@ def answer(
 ) -> None:
     """Publish an answer to all vendors at once, each in its own room, in the same words; it cannot be taken back."""
     client = client_of(ctx)
-    client.post(f"/v1/committees/{segment(name)}/try", {"act": "answer", "answer": text, "question": question})
+    client.rehearse(f"/v1/committees/{segment(name)}/try", {"act": "answer", "answer": text, "question": question})
     if not as_json:
         note("Every vendor is to read this, in its own room, and not who asked or who answers:")
         for line in (f"Question: {question}\nAnswer: {text}" if question else f"Answer: {text}").splitlines():

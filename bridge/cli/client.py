@@ -46,6 +46,14 @@ class HubClient:
         ask_for_change()
         return self._call("POST", path, body or {})
 
+    def rehearse(self, path: str, body: JSON) -> JSON:
+        """Have the hub say whether it would do something: no change, so whoever leaves now has changed nothing.
+
+        Raises:
+            CallFailedError: It would say no, or does not answer.
+        """
+        return self._call("POST", path, body)
+
     def items(self, path: str, **query: object) -> Iterator[JSON]:
         """Every item of a list, page by page."""
         cursor: str | None = None

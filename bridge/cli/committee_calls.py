@@ -31,7 +31,7 @@ def tried(ctx: typer.Context, name: str, act: str, **more: object) -> dict[str, 
         CallFailedError: It would be refused, and why.
     """
     client = client_of(ctx)
-    client.post(path_of(name, "/try"), {"act": act, **more})
+    client.rehearse(path_of(name, "/try"), {"act": act, **more})
     return client.get(path_of(name))
 
 

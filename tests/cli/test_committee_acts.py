@@ -58,6 +58,7 @@ def test_nothing_is_asked_that_would_be_refused(run: Run, opened: Committee) -> 
         assert ran.status == 1, command
         assert ran.said.startswith("conclave: early is in phase open; "), command
         assert "Not asked" not in ran.said
+        assert "Acting as" not in ran.err, "nothing was to be changed yet"
 
 
 def test_start_asks_and_says_who_is_not_there(run: Run, opened: Committee) -> None:  # noqa: F811  # the fixture
