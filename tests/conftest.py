@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -62,17 +63,21 @@ def hub_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _start_postgres(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A server; tried three times, because it gives a busy machine ten seconds to start it."""
+def _start_postgres() -> Any:
+    """A server; tried three times, because it gives a busy machine ten seconds to start it.
+
+    Not below pytest's own folder: run by root, the server is another user, and the next pytest that begins shuts that
+    folder to all others.
+    """
     for _ in range(2):
         with suppress(subprocess.SubprocessError, OSError):
-            return get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
-    return get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+            return get_server(mkdtemp(prefix="conclave-pg-"), cleanup_mode="delete")
+    return get_server(mkdtemp(prefix="conclave-pg-"), cleanup_mode="delete")
 
 
 @pytest.fixture(scope="session")
-async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
-    server = _start_postgres(tmp_path_factory)
+async def postgres() -> AsyncIterator[Postgres]:
+    server = _start_postgres()
     found = Postgres(server)
     await found.create_base()
     yield found
