@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from tests.e2e.told import CLOSED, LOOKS, UNSTABLE, V1, V3, Told, call
+
+pytestmark = pytest.mark.long
 
 LAZY = quote(json.dumps({"room": {"state": {"lazy_load_members": True}, "include_leave": True}}))
 LAZY_MESSAGES = quote(json.dumps({"lazy_load_members": True, "include_redundant_members": True}))

@@ -7,12 +7,15 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from nio.crypto import InboundGroupSession
 
 from bridge.demo.people import Reader
 from tests.e2e.told import LOOKS, V3, Told, call
 from tests.helper.conversation import helper_of, signed_in
 from tests.live import Answer, User
+
+pytestmark = pytest.mark.long
 
 BACKUP = {"algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "auth_data": {"public_key": "x" * 43}}
 

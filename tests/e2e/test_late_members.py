@@ -9,6 +9,8 @@ from tests.e2e.test_committee import Committee, in_pitch, joined, settled
 from tests.helper.conversation import signed_in
 from tests.live import LiveHub, User
 
+pytestmark = pytest.mark.long
+
 
 async def comes_late(committee: Committee) -> User:
     """One more of the buyer's people, who declares and is in."""

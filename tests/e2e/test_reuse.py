@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bridge.demo.people import Reader
 from config.clock import system_clock
 from spaces.megolm import GRACE_MS
 from tests.e2e.test_committee import in_pitch, settled
 from tests.helper.conversation import metric, signed_in
 from tests.live import LiveHub, User, until
+
+pytestmark = pytest.mark.long
 
 METRIC = "conclave_sessions_reused_total"
 
