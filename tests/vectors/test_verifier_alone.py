@@ -101,11 +101,13 @@ def test_a_proof_is_checked_too(program: Path, bundle: Files, tmp_path: Path) ->
 
 
 def test_wrong_use_is_said(program: Path, tmp_path: Path) -> None:
-    ran = Ran(program, tmp_path, str(tmp_path), "--vkey", str(tmp_path / "none"))
+    export = tmp_path / "export"
+    export.mkdir()
+    ran = Ran(program, tmp_path, str(export), "--vkey", str(tmp_path / "none"))
     assert (ran.status, "No such file" in ran.err) == (2, True)
     policy = tmp_path / "policy"
     policy.write_text("trust me\n")
-    ran = Ran(program, tmp_path, str(tmp_path), "--vkey", vkey_file(tmp_path), "--policy", str(policy))
+    ran = Ran(program, tmp_path, str(export), "--vkey", vkey_file(tmp_path), "--policy", str(policy))
     assert (ran.status, "line 1: trust is not log" in ran.err) == (2, True)
 
 
