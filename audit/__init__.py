@@ -21,7 +21,8 @@ Keys
 
 Index and trails
     ``index`` what an index commits to, ``indexing`` when the log gets one, ``indexes`` its check in an export;
-    ``trail_export`` writes the trail of one company or room, ``trail`` verifies it; ``index_store``.
+    ``trail_export`` writes the trail of one company or room, ``trail`` verifies it; ``index_store``. ``part_export`` is
+    what it has in common with removal proofs.
 
 Removal proofs
     ``removal`` judges whether a committee's vendor was put out, from the entries of two rooms (``removal_report`` is

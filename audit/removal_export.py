@@ -6,38 +6,23 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
-from importlib import resources
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from audit.bundle import ExportFile, ExportOrder, disclosure_lines, export_file, read_statements
+from audit.bundle import ExportFile, ExportOrder, disclosure_lines
 from audit.index import ROOM, Scope
 from audit.index_store import IndexStore
 from audit.keys import SigningKey
-from audit.manifest import GUIDE, checkpoint_summary
 from audit.note import Checkpoint, VerifierKey
-from audit.parts import (
-    CHECKPOINT,
-    DISCLOSURES,
-    LOG_KEY,
-    MANIFEST,
-    MANIFEST_SIGNATURE,
-    NAMESPACE,
-    SIGNERS,
-    STATEMENTS,
-    VerificationError,
-    signers_line,
-)
+from audit.part_export import ProvenLines, frame_lines, index_leaf, opening_files, part_manifest, sign_part
+from audit.parts import DISCLOSURES, VerificationError
 from audit.removal import CLEARED, ENROLLED, HUB, judge_removal
 from audit.removal_file import DELIBERATION, FACTS, FORMAT, PAGE, PITCH
 from audit.removal_page import names_of, removal_page, written_by
 from audit.removal_report import Entry, Removal, RemovalReport, Room
-from audit.sshsig import ssh_sign
 from audit.store import EntryRow, LedgerStore
 from audit.trail import FRAME, INDEX, trail_path
-from audit.trail_export import ProvenLines, frame_lines, index_leaf
-from config.clock import Millis, iso
+from config.clock import Millis
 from config.db import Database
 from config.errors import ConflictError
 
@@ -107,61 +92,71 @@ async def write_removal(
     db: Database, order: RemovalOrder, judged: Judged, log_keys: Sequence[VerifierKey], export_key: SigningKey
 ) -> AsyncGenerator[ExportFile, None]:
     """Every file of the proof, the manifest and its signature last."""
-    hashes: dict[str, str] = {}
-    kinds = Counter(row.kind for row in judged.facts)
-    async for path, content in _files(db, order, judged, log_keys, export_key, kinds):
-        hashes[path] = sha256(content).hexdigest()
-        yield export_file(path, content)
-    manifest = _manifest(order, hashes, kinds)
-    yield export_file(MANIFEST, manifest)
-    signature = ssh_sign(manifest, NAMESPACE, export_key.public.public_key, export_key)
-    yield export_file(MANIFEST_SIGNATURE, signature.encode())
+    writer = _Writer(db, order, judged)
+
+    def manifest(hashes: Mapping[str, str]) -> bytes:
+        return part_manifest(FORMAT, order.export, str(order.about), order.index, writer.kinds, hashes)
+
+    async for file in sign_part(writer.files(log_keys, export_key), manifest, export_key):
+        yield file
 
 
-async def _files(  # what a proof is made of
-    db: Database,
-    order: RemovalOrder,
-    judged: Judged,
-    log_keys: Sequence[VerifierKey],
-    export_key: SigningKey,
-    kinds: Counter[str],
-) -> AsyncIterator[tuple[str, bytes]]:
-    """Every file but the manifest; ``kinds`` counts the rooms' entries."""
-    export, lines = order.export, ProvenLines(order.export.size)
-    yield CHECKPOINT, export.checkpoint
-    yield LOG_KEY, "".join(f"{key}\n" for key in log_keys).encode()
-    yield SIGNERS, signers_line(export_key.public).encode()
-    yield GUIDE, resources.files("audit").joinpath("VERIFY-REMOVAL.md").read_bytes()
-    statements = await read_statements(db, export.size)
-    if statements:
-        yield STATEMENTS, statements
-    rooms = {PITCH: judged.report.pitch, DELIBERATION: judged.report.deliberation}
-    async with db.read() as connection:
-        store, parts = LedgerStore(connection), IndexStore(connection)
-        exported = await store.entry(export.position)
-        disclosed = await parts.disclosures_of([row.position for row in judged.facts])
-        plain = {
-            FRAME: await frame_lines(store, lines, export, order.index),
-            FACTS: await lines.of(judged.facts, store),
-        }
+class _Writer:
+    """Reads what a proof is made of, and counts its entries."""
+
+    def __init__(self, db: Database, order: RemovalOrder, judged: Judged) -> None:
+        self._db = db
+        self._order = order
+        self._judged = judged
+        self._lines = ProvenLines(order.export.size)
+        self.kinds = Counter(row.kind for row in judged.facts)
+
+    async def files(self, log_keys: Sequence[VerifierKey], export_key: SigningKey) -> AsyncIterator[tuple[str, bytes]]:
+        """Every file but the manifest."""
+        async for file in opening_files(self._db, self._order.export, log_keys, export_key, "VERIFY-REMOVAL.md"):
+            yield file
+        rooms = {PITCH: self._judged.report.pitch, DELIBERATION: self._judged.report.deliberation}
+        async for file in self._facts(rooms):
+            yield file
         for folder, scope in rooms.items():
-            plain[f"{folder}{INDEX}"] = await index_leaf(parts, order.index, order.counts, scope)
-    for path, content in plain.items():
-        yield path, content
-    yield DISCLOSURES, disclosure_lines(disclosed)
-    for folder, scope in rooms.items():
+            async for file in self._room(folder, scope):
+                yield file
+
+    async def _facts(self, rooms: Mapping[str, Scope]) -> AsyncIterator[tuple[str, bytes]]:
+        """What is beside the rooms' entries: frame, single entries, the rooms' leaves, names, the page."""
+        order, judged = self._order, self._judged
+        async with self._db.read() as connection:
+            store, parts = LedgerStore(connection), IndexStore(connection)
+            exported = await store.entry(order.export.position)
+            disclosed = await parts.disclosures_of([row.position for row in judged.facts])
+            found = {
+                FRAME: await frame_lines(store, self._lines, order.export, order.index),
+                FACTS: await self._lines.of(judged.facts, store),
+            }
+            for folder, scope in rooms.items():
+                found[f"{folder}{INDEX}"] = await index_leaf(parts, order.index, order.counts, scope)
+        for item in found.items():  # outside of the transaction: whoever reads them may be slow
+            yield item
+        yield DISCLOSURES, disclosure_lines(disclosed)
+        yield PAGE, self._page(exported, disclosed)
+
+    def _page(self, exported: EntryRow | None, disclosed: Sequence[tuple[int, str]]) -> bytes:
+        if exported is None:
+            raise ValueError("the entry of the export that is being written is not in the log")
+        export, names = self._order.export, names_of(_entries(self._judged.facts), disclosed)
+        head = Checkpoint(origin=export.origin, size=export.size, root=export.root)
+        written = written_by(head, (exported.position, json.loads(exported.body)), self._order.index, names)
+        return removal_page(self._judged.report, written)
+
+    async def _room(self, folder: str, scope: Scope) -> AsyncIterator[tuple[str, bytes]]:
+        """Every entry of a room, in files of some each."""
         number = 0
-        async for rows in _of_room(db, scope, order.index):
-            kinds.update(row.kind for row in rows)
-            async with db.read() as connection:
-                content = await lines.of(rows, LedgerStore(connection))
+        async for rows in _of_room(self._db, scope, self._order.index):
+            self.kinds.update(row.kind for row in rows)
+            async with self._db.read() as connection:
+                content = await self._lines.of(rows, LedgerStore(connection))
             yield f"{folder}{trail_path(number)}", content
             number += 1
-    assert exported is not None
-    head = Checkpoint(origin=export.origin, size=export.size, root=export.root)
-    names = names_of(_entries(judged.facts), disclosed)
-    written = written_by(head, (export.position, json.loads(exported.body)), order.index, names)
-    yield PAGE, removal_page(judged.report, written)
 
 
 class _Copy:
@@ -250,22 +245,3 @@ def _data(row: EntryRow) -> dict[str, Any]:
 
 def _entries(rows: Sequence[EntryRow]) -> list[Entry]:
     return [(row.position, json.loads(row.body)) for row in rows]
-
-
-def _manifest(order: RemovalOrder, hashes: dict[str, str], kinds: Counter[str]) -> bytes:
-    export = order.export
-    manifest = {
-        "format": FORMAT,
-        "export": export.export,
-        "entry": export.position,
-        "index": order.index,
-        "exported_at": iso(export.at),
-        "exported_by": export.person,
-        "software": export.software,
-        "query": {"scope": str(order.about)},
-        "exclusions": [],
-        "checkpoint": checkpoint_summary(Checkpoint(origin=export.origin, size=export.size, root=export.root)),
-        "counts": {"entries": kinds.total(), "by_kind": dict(sorted(kinds.items()))},
-        "files": dict(sorted(hashes.items())),
-    }
-    return (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode()

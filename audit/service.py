@@ -17,12 +17,13 @@ from audit.index import SEED, WHOLE, Scope
 from audit.index_store import IndexStore
 from audit.keys import SigningKey
 from audit.note import KEY_ID_SIZE, Checkpoint, VerifierKey, split_note
+from audit.part_export import read_counts
 from audit.removal_export import RemovalOrder, judge_stored, write_removal
 from audit.removal_report import Removal
 from audit.store import CosignedRow, EntryRow, LedgerHead, LedgerStore
 from audit.stored_hashes import with_hashes
 from audit.tiles import ENTRIES, TILE_WIDTH, encode_bundle
-from audit.trail_export import TrailOrder, read_counts, write_trail
+from audit.trail_export import TrailOrder, write_trail
 from audit.tree import consistency_proof, inclusion_proof, leaf_hash
 from config.clock import Clock
 from config.db import Database

@@ -65,6 +65,17 @@ def draft(
     )
 
 
+def opened(committee: Committee, actor: str) -> Draft:
+    """The entry of a new committee; its title is disclosed beside the log."""
+    data = {
+        "chair": committee.chair,
+        "members": sorted(member.person for member in committee.members),
+        "rooms": [committee.space, committee.deliberation],
+        "late_members": committee.late_members.value,
+    }
+    return replace(draft("committee.opened", committee, actor, data), disclose={"title": committee.title})
+
+
 def engagement_of(committee: Committee, now: Millis, actor: str) -> Engagement:
     """What a new committee is among the engagements of its buyer."""
     return Engagement(

@@ -15,7 +15,7 @@ from config.errors import ConclaveError, InvalidInputError, NotFoundError
 from spaces.answer_store import drop_unsaid
 from spaces.committee import Committee, Declared, LateMembers, Member, Phase, Vendor, charters_of, kept, keys_of
 from spaces.committee_companies import Attendance, attendance_of, demand_company, demand_free, names_of
-from spaces.committee_entries import Moment, cleared, draft, engagement_of
+from spaces.committee_entries import Moment, cleared, draft, engagement_of, opened
 from spaces.committee_seats import demand_impartial
 from spaces.committee_store import CommitteeStore
 from spaces.committee_story import reuses, story
@@ -81,14 +81,7 @@ class CommitteeService:
                 members=tuple(members),
                 late_members=late_members,
             )
-            await EngagementStore(tx).add(engagement_of(made, now, actor))
-            await self._enter(tx, made)
-            await CommitteeStore(tx).add(made)
-            await self._put_charters(tx, made, now)
-            people = sorted(member.person for member in members)
-            data = {"chair": chair, "members": people, "rooms": [made.space, made.deliberation]}
-            entry = draft("committee.opened", made, actor, {**data, "late_members": late_members.value})
-            await self._inbox.put(tx, replace(entry, disclose={"title": title}))
+            await self._add(tx, made, now, actor)
         return made
 
     async def close(self, committee_id: str, *, actor: str, reason: str) -> Committee:
@@ -337,6 +330,13 @@ class CommitteeService:
                 drafts += cleared(after, system_actor("hub"), timed=True)
             await self._save(tx, after, now, drafts)
         return after, now
+
+    async def _add(self, tx: AsyncConnection, made: Committee, now: Millis, actor: str) -> None:
+        await EngagementStore(tx).add(engagement_of(made, now, actor))
+        await self._enter(tx, made)
+        await CommitteeStore(tx).add(made)
+        await self._put_charters(tx, made, now)
+        await self._inbox.put(tx, opened(made, actor))
 
     async def _save(self, tx: AsyncConnection, after: Committee, now: Millis, drafts: Sequence[Draft]) -> None:
         await self._enter(tx, after)

@@ -12,6 +12,7 @@ from audit.index import Scope, decode
 from audit.index_store import IndexStore
 from audit.keys import verify_ed25519
 from audit.note import Checkpoint, open_note
+from audit.part_export import read_counts
 from audit.parts import MANIFEST, MANIFEST_SIGNATURE, NAMESPACE, SIGNERS, VerificationError, signers_line
 from audit.removal import CLEARED, ENROLLED, HUB, JOINED_ONLY, judge_removal
 from audit.removal_export import Judged, RemovalOrder, write_removal
@@ -19,7 +20,6 @@ from audit.removal_file import FACTS
 from audit.removal_report import Entry, Removal, RemovalReport, Room
 from audit.sshsig import ssh_sign
 from audit.store import EntryRow, LedgerStore
-from audit.trail_export import read_counts
 from config.clock import DAY
 from config.db import Database
 from tests.fakes.hub import START

@@ -12,11 +12,12 @@ from audit.index import WHOLE, Scope, encode
 from audit.index_store import IndexStore
 from audit.keys import verify_ed25519
 from audit.note import Checkpoint, open_note
+from audit.part_export import read_counts
 from audit.parts import MANIFEST
 from audit.store import LedgerStore
 from audit.tiles import TileHashes, decode_bundle, decode_tile, tile_path
 from audit.trail import FRAME
-from audit.trail_export import TrailOrder, read_counts, write_trail
+from audit.trail_export import TrailOrder, write_trail
 from audit.tree import inclusion_proof
 from config.clock import DAY
 from config.db import Database

@@ -25,65 +25,82 @@ if TYPE_CHECKING:
     from audit.stamped import Authorities
 
 
+_Bundle = Annotated[
+    Path, typer.Argument(help="The exported folder, or the file of a proof, be it .tlog-proof or .tar.")
+]
+_Vkey = Annotated[
+    Path,
+    typer.Option(help="The log's public keys, one a line, got by another way than the export; each must have signed."),
+]
+_Policy = Annotated[Path | None, typer.Option(help="Your policy of witnesses: enough of them must have cosigned.")]
+_Root = Annotated[Path | None, typer.Option(help="The public key of the log's root, where you hold it.")]
+_Statements = Annotated[
+    Path | None, typer.Option(help="For a proof, after the keys changed: keys/statements.ndjson of an export.")
+]
+_Seen = Annotated[
+    list[Path] | None,
+    typer.Option(help="A checkpoint that you saved: the log must extend it. Again for more.", show_default=False),
+]
+_TsaCert = Annotated[
+    Path | None, typer.Option(help="The TSA's root certificate, PEM: the timestamps must be by that TSA.")
+]
+_Processes = Annotated[
+    int | None, typer.Option(min=1, help="At most so many processes; one a core if not said.", show_default=False)
+]
+
+
 def verify(  # noqa: PLR0913, PLR0917  # a command's options
-    bundle: Annotated[
-        Path, typer.Argument(help="The exported folder, or the file of a proof, be it .tlog-proof or .tar.")
-    ],
-    vkey: Annotated[
-        Path,
-        typer.Option(
-            help="The log's public keys, one a line, got by another way than the export; each must have signed."
-        ),
-    ],
-    policy: Annotated[
-        Path | None, typer.Option(help="Your policy of witnesses: enough of them must have cosigned.")
-    ] = None,
-    root: Annotated[Path | None, typer.Option(help="The public key of the log's root, where you hold it.")] = None,
-    statements: Annotated[
-        Path | None, typer.Option(help="For a proof, after the keys changed: keys/statements.ndjson of an export.")
-    ] = None,
-    seen: Annotated[
-        list[Path] | None,
-        typer.Option(help="A checkpoint that you saved: the log must extend it. Again for more.", show_default=False),
-    ] = None,
-    tsa_cert: Annotated[
-        Path | None, typer.Option(help="The TSA's root certificate, PEM: the timestamps must be by that TSA.")
-    ] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="At most so many processes; one a core if not said.", show_default=False)
-    ] = None,
+    bundle: _Bundle,
+    vkey: _Vkey,
+    policy: _Policy = None,
+    root: _Root = None,
+    statements: _Statements = None,
+    seen: _Seen = None,
+    tsa_cert: _TsaCert = None,
+    processes: _Processes = None,
     as_json: Json = False,
 ) -> None:
     """Check an export, every file of it, or a proof. Needs no network and no hub."""
     from audit.archive import is_archive
-    from audit.files import Folder
-    from audit.removal_file import is_removal
-    from audit.trail import is_trail
 
     _refuse_own(bundle, vkey, root, policy)
     trust, quorum, authorities = _trust(vkey, root), read_policy(policy), read_tsa_cert(tsa_cert)
     if bundle.is_file() and is_archive(bundle):
         _refuse_extras(seen, authorities, "a removal proof")
         _check_archive(bundle, trust, quorum, as_json)
-        return
-    if bundle.is_file():
+    elif bundle.is_file():
         _refuse_extras(seen, authorities, "a proof")
         verify_proof(bundle, trust, statements, quorum, as_json)
-        return
-    saved = _read_seen(seen or [])
+    else:
+        work = _Work(seen, _read_seen(seen or []), processes)
+        _check_folder(bundle, trust, quorum, authorities, work, as_json)
+
+
+def _check_folder(
+    bundle: Path,
+    trust: "Trust",
+    quorum: "Policy | None",
+    authorities: "Authorities | None",
+    work: "_Work",
+    json: bool,
+) -> None:
+    from audit.files import Folder
+    from audit.removal_file import is_removal
+    from audit.trail import is_trail
+
     if not bundle.is_dir():
         detail = f"{bundle} is {'neither a file nor a folder' if bundle.exists() else 'not there'}"
         hint = "name the exported folder, or the file of a proof"
         raise CallFailedError(detail, code="bundle", hint=hint, usage=True)
-    with _verdict(as_json):
+    with _verdict(json):
         if is_removal(Folder(bundle)):
-            _refuse_extras(seen, authorities, "a removal proof")
-            check_removal(Folder(bundle), trust, quorum, as_json)
+            _refuse_extras(work.asked, authorities, "a removal proof")
+            check_removal(Folder(bundle), trust, quorum, json)
         elif is_trail(Folder(bundle)):
-            _refuse_extras(seen, authorities, "a trail")
-            check_trail(bundle, trust, lambda found: _witnessed(found, quorum), as_json)
+            _refuse_extras(work.asked, authorities, "a trail")
+            check_trail(bundle, trust, lambda found: _witnessed(found, quorum), json)
         else:
-            _check_whole(bundle, trust, quorum, authorities, _Work(saved, processes), as_json)
+            _check_whole(bundle, trust, quorum, authorities, work, json)
 
 
 def _check_archive(path: Path, trust: "Trust", policy: "Policy | None", as_json: bool) -> None:
@@ -99,8 +116,9 @@ def _check_archive(path: Path, trust: "Trust", policy: "Policy | None", as_json:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What an export is held against, and by how many processes."""
+    """What an export is held against, as it was ``asked`` and read, and by how many processes."""
 
+    asked: list[Path] | None
     seen: dict[str, bytes]
     processes: int | None
 
@@ -198,20 +216,9 @@ def _tell(
     from audit.stamped import describe
     from config.clock import iso
 
-    root = base64.b64encode(report.checkpoint.root).decode()
-    newest = iso(report.last_at or 0)
+    root, newest = base64.b64encode(report.checkpoint.root).decode(), iso(report.last_at or 0)
     if as_json:
-        counts = {"size": report.checkpoint.size, "kinds": dict(report.kinds), "files": report.files}
-        found = {
-            "root": root,
-            "newest": newest,
-            "export": report.export,
-            "closed": report.closed,
-            "witnesses": witnesses or [],
-        }
-        stamps = [{"size": one.size, "at": iso(one.token.at)} for one in report.timestamps]
-        told = {"seen": report.seen, "timestamps": stamps, "timestamps_by": authority}
-        write_json({"valid": True, **counts, **found, **told})
+        _write(report, root, newest, witnesses, authority)
         return
     say(f"  ✓ checkpoint      signed by {report.key.name}: root {root}")
     for line in report.key_changes:
@@ -233,6 +240,17 @@ def _tell(
     say("  ✓ files".ljust(20) + f"{report.files} as they have to be, none missing, none added")
     guide = bundle / GUIDE
     say(f"VALID. The same with tools of others: see {guide}" if guide.exists() else "VALID.")
+
+
+def _write(report: "Report", root: str, newest: str, witnesses: list[str] | None, authority: list[str] | None) -> None:
+    """The same as JSON."""
+    from config.clock import iso
+
+    counts = {"size": report.checkpoint.size, "kinds": dict(report.kinds), "files": report.files}
+    found = {"root": root, "newest": newest, "export": report.export, "closed": report.closed}
+    stamps = [{"size": one.size, "at": iso(one.token.at)} for one in report.timestamps]
+    told = {"seen": report.seen, "timestamps": stamps, "timestamps_by": authority, "witnesses": witnesses or []}
+    write_json({"valid": True, **counts, **found, **told})
 
 
 def _witnessed(report: "Report", policy: "Policy | None") -> list[str] | None:

@@ -12,6 +12,7 @@ from audit.cosignature import cosign
 from audit.index import Scope
 from audit.keys import verify_signature
 from audit.note import split_note
+from audit.part_export import ProvenLines
 from audit.parts import CHECKPOINT, DISCLOSURES, MANIFEST, SIGNERS, Bundle, VerificationError, signers_line
 from audit.parts import LOG_KEY as LOG_KEY_FILE
 from audit.proof_check import Trust
@@ -20,7 +21,6 @@ from audit.removal_file import FACTS, PAGE, RemovalProof, is_removal, verify_rem
 from audit.removal_report import Removal
 from audit.store import LedgerStore
 from audit.trail import FRAME
-from audit.trail_export import ProvenLines
 from config.db import Database
 from tests.archives import packed
 from tests.ledger import LOG_KEY, Files, Ledger, make_log, signing_key
