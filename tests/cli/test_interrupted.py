@@ -17,6 +17,11 @@ import pytest
 from bridge.cli.main import main
 
 ROOT = Path(__file__).parents[2]
+COMMAND = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
+runpy.run_module("bridge.cli.main", run_name="__main__")
+"""
 
 
 class _Slow(BaseHTTPRequestHandler):
@@ -59,7 +64,7 @@ def slow() -> Iterator[_Server]:
 def _start(place: Path, stdin: int, *arguments: str) -> "subprocess.Popen[str]":
     (place / "token").write_text("conclave_x.y")
     return subprocess.Popen(
-        [sys.executable, "-m", "bridge.cli.main", *arguments],
+        [sys.executable, "-c", COMMAND, *arguments],
         cwd=ROOT,
         env={**os.environ, "CONCLAVE_CREDENTIAL_FILE": str(place / "token")},
         stdin=stdin,
@@ -74,9 +79,12 @@ def _stopped(slow: _Server, place: Path, *arguments: str) -> tuple[int, str, str
     """What a command says that is stopped when its call has reached the hub."""
     url = f"http://127.0.0.1:{slow.server_port}"
     with _start(place, subprocess.DEVNULL, "--hub", url, *arguments) as process:
-        assert slow.asked.wait(60)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        try:
+            assert slow.asked.wait(60)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     return process.returncode, out, err
 
 
@@ -132,15 +140,19 @@ def test_whoever_does_not_agree_changes_nothing(slow: _Server, tmp_path: Path, a
         os.close(theirs)
         assert process.stdout is not None
         assert process.stderr is not None
-        shown = ""
-        while not shown.endswith("[y/N]: "):
-            shown += process.stdout.read(1)
-        if isinstance(answer, str):
-            os.write(ours, answer.encode())
-        else:
-            _interrupt(process)
-        _, err = process.communicate(timeout=60)
-        os.close(ours)
+        try:
+            shown = ""
+            while not shown.endswith("[y/N]: "):
+                shown += (more := process.stdout.read(1))
+                assert more, (shown, process.stderr.read())
+            if isinstance(answer, str):
+                os.write(ours, answer.encode())
+            else:
+                _interrupt(process)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            os.close(ours)
     assert (process.returncode, err.lstrip("\n")) == (1, "Nothing was changed.\n")
     assert not slow.asked.is_set()
 
