@@ -1,6 +1,7 @@
 """Fixtures: both databases, a fake homeserver, a real one. And a summary of what ran against what."""
 
 import shutil
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -53,6 +54,13 @@ class Postgres:
         name = f"test_{self._count}"
         await self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c() -> None:
+    """Ctrl-C is heard, also by what the tests start: a shell has background jobs ignore it, and they inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,11 +17,6 @@ import pytest
 from bridge.cli.main import main
 
 ROOT = Path(__file__).parents[2]
-COMMAND = """
-import runpy, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
-runpy.run_module("bridge.cli.main", run_name="__main__")
-"""
 
 
 class _Slow(BaseHTTPRequestHandler):
@@ -64,7 +59,7 @@ def slow() -> Iterator[_Server]:
 def _start(place: Path, stdin: int, *arguments: str) -> "subprocess.Popen[str]":
     (place / "token").write_text("conclave_x.y")
     return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *arguments],
+        [sys.executable, "-m", "bridge.cli.main", *arguments],
         cwd=ROOT,
         env={**os.environ, "CONCLAVE_CREDENTIAL_FILE": str(place / "token")},
         stdin=stdin,
