@@ -21,6 +21,7 @@ def open_committees(
         clock,
         room_version=settings.homeserver.room_version,
         bot=bot_user_id(settings),
+        host=settings.host.id,
         new_key=lambda: new_id("rm"),
     )
 

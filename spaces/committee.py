@@ -12,6 +12,9 @@ LONG_AGO: Millis = 0
 """A time that is over on every clock."""
 
 
+MAX_STANDSTILL_DAYS = 365
+
+
 class Phase(StrEnum):
     """``open``: vendors are named; ``pitch``: they are in; ``deliberation``: they are out, until ``decided``."""
 

@@ -60,6 +60,19 @@ async def demand_company(tx: AsyncConnection, company: str, now: Millis) -> None
         )
 
 
+def demand_guest(company: str, host: str) -> None:
+    """Return when a company may pitch on the hub of ``host``.
+
+    Raises:
+        ConflictError: It is the host itself.
+    """
+    if company == host:
+        raise ConflictError(
+            f"{company} is the host of this hub, whose roles see every committee: it cannot be a vendor",
+            hint="name another company",
+        )
+
+
 async def demand_free(tx: AsyncConnection, committee_id: str) -> None:
     """Return when a committee may have this id.
 

@@ -14,7 +14,7 @@ from config.db import Database
 from config.errors import ConclaveError, InvalidInputError, NotFoundError
 from spaces.answer_store import drop_unsaid
 from spaces.committee import Committee, Declared, LateMembers, Member, Phase, Vendor, charters_of, kept, keys_of
-from spaces.committee_companies import Attendance, attendance_of, demand_company, demand_free, names_of
+from spaces.committee_companies import Attendance, attendance_of, demand_company, demand_free, demand_guest, names_of
 from spaces.committee_entries import Moment, cleared, draft, engagement_of, opened
 from spaces.committee_seats import demand_impartial
 from spaces.committee_store import CommitteeStore
@@ -34,13 +34,14 @@ class CommitteeService:
     """What partner managers and chairs do with committees."""
 
     def __init__(
-        self, db: Database, inbox: Inbox, clock: Clock, *, room_version: str, bot: str, new_key: NewKey
+        self, db: Database, inbox: Inbox, clock: Clock, *, room_version: str, bot: str, host: str, new_key: NewKey
     ) -> None:
         self._db = db
         self._inbox = inbox
         self._clock = clock
         self._room_version = room_version
         self._bot = bot
+        self._host = host
         self._new_key = new_key
 
     # --- beginning and end
@@ -104,9 +105,11 @@ class CommitteeService:
 
         Raises:
             NotFoundError: No such company.
+            ConflictError: It runs this hub, where its people with roles see every committee.
             WallError: A wall stands between it and another company of the committee.
             ConclaveError: See :meth:`spaces.committee.Committee.add_vendor`.
         """
+        demand_guest(company, self._host)
         async with self._db.begin() as tx:
             before, now = await self._locked(tx, committee_id)
             demand_impartial(before, actor)

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from bridge.api.models import RoomView, Slug, Text
-from spaces.committee import Declared, LateMembers, Phase
+from spaces.committee import MAX_STANDSTILL_DAYS, Declared, LateMembers, Phase
 
 
 class _Model(BaseModel):
@@ -63,7 +63,7 @@ class Decision(_Model):
     """The vendor that was chosen, and for how many days the committee cannot be closed."""
 
     winner: Slug
-    standstill_days: int = Field(default=0, ge=0, le=365)
+    standstill_days: int = Field(default=0, ge=0, le=MAX_STANDSTILL_DAYS)
 
 
 class Act(StrEnum):

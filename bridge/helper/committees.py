@@ -1,4 +1,4 @@
-"""What the helper does for committees: the chair clears the room, members declare and publish, in their own chat.
+"""What the helper does for committees: the chair moves them on, members declare and publish, in their own chat.
 
 Whoever has no say in a committee is answered as if there were none.
 """
@@ -6,6 +6,7 @@ Whoever has no say in a committee is answered as if there were none.
 from collections.abc import Awaitable, Callable
 
 from bridge.helper.answers import Ask, Command
+from bridge.helper.chair import USAGE, ChairChat
 from bridge.helper.drafts import Drafts, parted
 from config.clock import Clock, iso
 from config.errors import ConclaveError
@@ -27,7 +28,7 @@ MAX_ANSWERS = 5
 
 
 class CommitteeChat:
-    """Answers ``!clear``, ``!declare``, ``!answer``; ``person`` gives the id of whoever has a Matrix account."""
+    """Answers ``!committee``, ``!clear``, ``!declare``, ``!answer``; ``person`` has the id of an account's person."""
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class CommitteeChat:
         self._drafts = Drafts(clock)
         self._person = person
         self._enforce = enforce
+        self._chair = ChairChat(committees, clock, enforce=enforce)
 
     async def answer(self, command: Command, user_id: str, tag: str) -> str:
         """Do what ``user_id`` asks for, and say what came of it; a no is said as the API says it.
@@ -55,6 +57,8 @@ class CommitteeChat:
         person = await self._person(user_id)
         found = await self._committees.find(name) if name else None
         try:
+            if command.ask is Ask.COMMITTEE:
+                return await self._committee(name, found, person, rest)
             if command.ask is Ask.CLEAR:
                 return await self._clear(name, found, person, rest)
             if command.ask is Ask.ANSWER:
@@ -62,6 +66,13 @@ class CommitteeChat:
             return await self._declare(name, found, person, rest)
         except ConclaveError as error:
             return f"Not done: {error.message}."
+
+    async def _committee(self, name: str, found: Committee | None, person: str, rest: str) -> str:
+        if not name:
+            return USAGE
+        if found is None or all(item.person != person for item in found.members):
+            return f"You are a member of no committee “{_shown(name)}”."
+        return await self._chair.answer(found, person, rest)
 
     async def _clear(self, name: str, found: Committee | None, person: str, rest: str) -> str:
         if not name:

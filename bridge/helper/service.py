@@ -272,7 +272,7 @@ class Helper:
     async def _text(self, command: answers.Command, mail: Mail) -> str:
         if command.ask is Ask.HELP:
             return answers.HELP
-        if command.ask in (Ask.CLEAR, Ask.DECLARE, Ask.ANSWER):
+        if command.ask in (Ask.COMMITTEE, Ask.CLEAR, Ask.DECLARE, Ask.ANSWER):
             return await self._committees.chat.answer(command, mail.user_id, mail.tag)
         rooms = await self.rooms.seen_by(mail.user_id)
         if command.ask is Ask.RULES:

@@ -70,7 +70,13 @@ def on(hub: FakeHub, db: Database) -> CommitteeService:
     """The service of a second process on the hub's database."""
     numbers = iter(range(1_000))
     return CommitteeService(
-        db, Inbox("api", hub.clock), hub.clock, room_version="12", bot="@x:y", new_key=lambda: f"rm_{next(numbers)}"
+        db,
+        Inbox("api", hub.clock),
+        hub.clock,
+        room_version="12",
+        bot="@x:y",
+        host="contoso",
+        new_key=lambda: f"rm_{next(numbers)}",
     )
 
 

@@ -24,6 +24,8 @@ async def test_the_chair_clears_the_room_after_a_question(live: LiveHub, tmp_pat
         await until(out)
         await client.say(room_id, f"!clear {committee.name} yes")
         assert await client.hears("is cleared already")
+        await client.say(room_id, f"!committee {committee.name}")
+        assert "phase deliberation" in await client.hears(f"{committee.name}, ")
     cleared = [entry for entry in await live.entries("committee.cleared") if entry["engagement"] == committee.name]
     assert [entry["actor"] for entry in cleared] == [{"person": chair.person}]
     assert other.person != chair.person
