@@ -40,7 +40,7 @@ from spaces.committee_seats import demand_impartial, has_conflict
 async def open_committee(call: Call[NoQuery, CommitteeOpen]) -> CommitteeDetail:
     """Begin a committee: a Space with the buyers' deliberation room. Members come in as they declare."""
     body, principal = call.body, call.signed_in
-    buyer = body.buyer or call.services.host
+    buyer = (await call.services.onboarding.company(body.buyer or call.services.host)).id
     people = {
         reference: await _member(call, reference, buyer) for reference in dict.fromkeys([*body.members, body.chair])
     }
@@ -66,7 +66,10 @@ async def _member(call: Call[Any, Any], reference: str, buyer: str) -> Member:
             hint=f"conclave person list --company {buyer}",
         )
     if person.user_id is None:
-        raise ConflictError(f"{reference} has not enrolled yet", hint=f"conclave person show {person.id}")
+        raise ConflictError(
+            f"{reference} has not enrolled yet",
+            hint="they do so by the link of their invitation; conclave person invite makes a new one",
+        )
     return Member(person=person.id, user_id=person.user_id)
 
 

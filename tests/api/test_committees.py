@@ -240,7 +240,7 @@ async def test_walls_hold_between_everybody_of_a_committee(scene: Scene) -> None
         ({"id": "crm"}, 409, "there is a committee or partnership crm already"),
         ({"chair": "nobody@x.example"}, 404, "no person"),
         ({"buyer": "adatum"}, 422, "is of contoso, not of the buyer adatum"),
-        ({"buyer": "nowhere"}, 422, "not of the buyer nowhere"),
+        ({"buyer": "nowhere"}, 404, "no company 'nowhere'"),
         ({"members": []}, 422, "members"),
         ({"id": "litware"}, 409, "litware is a company; every vendor learns a committee's name"),
         ({"id": "No Name"}, 422, "id"),
